@@ -1,0 +1,104 @@
+"""Settings -> absl flags -> settings -> flagfile text. Only this module and the entry points know flags."""
+
+import dataclasses
+import inspect
+import os
+import sys
+import textwrap
+
+from absl import flags
+
+from tfvae import config
+
+_DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+
+
+def _define(settings_class, flag_values):
+    for field in dataclasses.fields(settings_class):
+        _DEFINE[type(field.default)](field.name, field.default, field.metadata["help"], flag_values=flag_values)
+
+
+def _read(settings_class, flag_values):
+    return settings_class(**{field.name: flag_values[field.name].value for field in dataclasses.fields(settings_class)})
+
+
+def _help(settings_class, description):
+    lines = [description.strip(), "", "Flags, with their defaults:"]
+    for field in dataclasses.fields(settings_class):
+        lines.append(f"  --{field.name}={_text(field.default)}")
+        words = field.metadata["help"]
+        choices = field.metadata["choices"]
+        if choices:
+            words += f" One of {', '.join(str(choice) for choice in choices)}."
+        lines += textwrap.wrap(words, 100, initial_indent="      ", subsequent_indent="      ")
+    lines += ["  --flagfile=FILE", "      Reads flags from FILE, one a line, as flags/*.cfg and runs/NAME/flags.cfg hold them."]
+    return "\n".join(lines)
+
+
+def _text(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def flagfile(settings):
+    """Returns `settings` as the text of an absl flagfile; `--flagfile` reads it back to the same settings."""
+    fields = (field for field in dataclasses.fields(settings) if field.metadata["recorded"])
+    return "".join(f"--{field.name}={_text(getattr(settings, field.name))}\n" for field in fields)
+
+
+def parse(settings_class, argv):
+    """Parses a command line, flagfiles included.
+
+    Args:
+        settings_class: A subclass of `config.Settings`.
+        argv: The arguments, without the program's name.
+
+    Returns:
+        (settings, the arguments that are no flags).
+
+    Raises:
+        config.UserError: If a flag is unknown, of the wrong type or out of bounds.
+    """
+    flag_values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
+    flags.DEFINE_string("undefok", "", "", flag_values=flag_values)
+    _define(settings_class, flag_values)
+    flag_values.set_gnu_getopt(True)
+    try:
+        rest = flag_values(["tfvae", *argv])[1:]
+    except (flags.Error, OSError, UnicodeDecodeError, RecursionError) as error:
+        raise config.UserError(" ".join(str(error).split())) from None
+    return _read(settings_class, flag_values), rest
+
+
+def read_flagfile(settings_class, path):
+    """Returns the settings that the flagfile `path` holds; UserError where it holds anything else."""
+    settings, rest = parse(settings_class, [f"--flagfile={path}"])
+    if rest:
+        raise config.UserError(f"{path}: expected flags only, got {rest[0]!r}.")
+    return settings
+
+
+def run(settings_class, main, files=(0, 0)):
+    """Runs a command: reads its settings from `sys.argv`, answers --help, and reports mistakes in one line.
+
+    Args:
+        settings_class: A subclass of `config.Settings`.
+        main: Called with (settings, files): files are the arguments that are no flags.
+        files: The least and the largest number of such arguments; None for no largest.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would hide our own lines.
+    argv = sys.argv[1:]
+    if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
+        print(_help(settings_class, inspect.getmodule(main).__doc__))
+        return
+    try:
+        settings, rest = parse(settings_class, argv)
+        least, most = files
+        if len(rest) < least or (most is not None and len(rest) > most):
+            expected = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+            raise config.UserError(f"Expected {expected} arguments that are no flags, got {len(rest)}: {' '.join(rest)}")
+        main(settings, rest)
+    except config.UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -1,0 +1,243 @@
+"""The settings of every command: name, type, default, help and bounds, each said once.
+
+A command's settings are a frozen dataclass. `commandline` makes flags of its fields, the library takes the same
+dataclass as its argument, and a run keeps it as `runs/NAME/flags.cfg`. Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+import pathlib
+import re
+
+
+class UserError(ValueError):
+    """A mistake that its user can mend. Commands print it as one line and leave with exit status 1."""
+
+
+def option(default, help, *, at_least=None, above=None, at_most=None, choices=None, recorded=True):
+    """Returns a dataclass field whose metadata holds its help text and the bounds that `check` holds it to.
+
+    Args:
+        default: The default value; its type is the setting's type.
+        help: One line for `--help`.
+        at_least: Inclusive lower bound, or None.
+        above: Exclusive lower bound, or None.
+        at_most: Inclusive upper bound, or None.
+        choices: The allowed values, or None.
+        recorded: Whether `flags.cfg` keeps the setting; False for what concerns one call only.
+    """
+    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices}
+    return dataclasses.field(default=default, metadata={"help": help, "recorded": recorded, **bounds})
+
+
+def _complaint(value, field):
+    """Returns what was expected of `value`, or None where it is within the field's bounds."""
+    bounds, kind = field.metadata, type(field.default)
+    whole_for_real = kind is float and type(value) is int
+    if type(value) is not kind and not whole_for_real:
+        return f"must be of type {kind.__name__}"
+    if bounds["choices"] is not None and value not in bounds["choices"]:
+        return "must be one of " + ", ".join(str(choice) for choice in bounds["choices"])
+    if kind is float and not abs(value) < float("inf"):
+        return "must be a finite number"
+    if bounds["at_least"] is not None and value < bounds["at_least"]:
+        return f"must be at least {bounds['at_least']}"
+    if bounds["above"] is not None and value <= bounds["above"]:
+        return f"must be above {bounds['above']}"
+    if bounds["at_most"] is not None and value > bounds["at_most"]:
+        return f"must be at most {bounds['at_most']}"
+    if kind is str and re.search(r"[\r\n]", value):
+        return "must be one line"
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of all settings: checks each field against its bounds.
+
+    Raises:
+        UserError: If a value is of the wrong type or out of bounds; the message names the flag.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            complaint = _complaint(value, field)
+            if complaint:
+                raise UserError(f"--{field.name} {complaint}, got {value!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Settings):
+    """Where images come from and how they become batches."""
+
+    data: str = option(
+        "avatars",
+        "Images: avatars[/STYLE], cartoonset10k, cartoonset100k, tfds:NAME[/CONFIG], a folder, or a .npz or .npy file.",
+    )
+    image_size: int = option(60, "Height of the images in pixels; the width too, unless --image_width is given.",
+                             at_least=8, at_most=512)  # fmt: skip
+    image_width: int = option(0, "Width in pixels; 0: as --image_size.", at_least=0, at_most=512)
+    channels: int = option(0, "1 for grey, 3 for RGB; 0: what the data has.", choices=(0, 1, 3))
+    fit: str = option("crop", "How other aspect ratios are met.", choices=("crop", "pad", "stretch"))
+    background: str = option("white", "Colour behind transparent pixels and padding: a name or #rrggbb.")
+    batch_size: int = option(5, "Images in a batch.", at_least=1, at_most=65536)
+    holdout: float = option(0.1, "Share of a folder's or file's images kept for validation, and again for the test.",
+                            above=0.0, at_most=0.4)  # fmt: skip
+    cache: str = option(
+        "auto",
+        "Where decoded images stay between epochs; auto: memory up to 2 GB, else disk.",
+        choices=("auto", "memory", "disk", "none"),
+    )
+    augment: str = option("none", "Random changes to training images; flip: left to right.", choices=("none", "flip"))
+    strict: bool = option(False, "Stop at an image that cannot be decoded rather than skip it with a warning.")
+    archive: str = option("", "A Cartoon Set archive (.tgz) or its unpacked folder, where you already have one.")
+    data_dir: str = option("", "Folder for prepared data; empty: $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
+    seed: int = option(0, "Seed of weights, order and noise: the same seed gives the same run on one machine.",
+                       at_least=0, at_most=2**31 - 1)  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        if 0 < self.image_width < 8:
+            raise UserError(f"--image_width must be 0 or at least 8, got {self.image_width}.")
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError:
+            raise UserError(f"--background must be a colour's name or #rrggbb, got {self.background!r}.") from None
+
+    @property
+    def height_and_width(self):
+        """(H, W) in pixels."""
+        return self.image_size, self.image_width or self.image_size
+
+    @property
+    def background_rgb(self):
+        """(red, green, blue), each 0 to 255."""
+        from PIL import ImageColor
+
+        return ImageColor.getrgb(self.background)[:3]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Settings):
+    """The parts of the model and their sizes."""
+
+    network: str = option("residual", "Encoder and decoder.", choices=("residual", "convolutional"))
+    width: int = option(64, "Channels of the network's widest images; costs time by its square.", at_least=4, at_most=1024)
+    latent_dim: int = option(64, "Number of latents, Z.", at_least=1, at_most=4096)
+    likelihood: str = option(
+        "gaussian",
+        "p(x|z): gaussian (one learned sigma), gaussian_optimal (sigma in closed form), gaussian_fixed (--sigma), "
+        "bernoulli, or logistic (discretised to 256 levels).",
+        choices=("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic"),
+    )
+    sigma: float = option(0.5**0.5, "Standard deviation of gaussian_fixed; 0.7071 makes -log p the squared error.",
+                          at_least=0.001, at_most=100.0)  # fmt: skip
+    prior: str = option("flow", "p(z): flow (learned with the model), or normal (N(0, I)).", choices=("flow", "normal"))
+    objective: str = option("elbo", "What is maximised.", choices=("elbo", "beta", "free_bits"))
+    beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO.", at_least=0.0, at_most=1e9)
+    beta_schedule: str = option(
+        "constant",
+        "How --beta is reached under --objective=beta: linear rises over --beta_epochs, cyclical again and again.",
+        choices=("constant", "linear", "cyclical"),
+    )
+    beta_epochs: float = option(10.0, "Epochs of a linear rise, or of one cycle.", above=0.0)
+    free_bits: float = option(0.05, "Nats a latent that cost nothing under --objective=free_bits.", at_least=0.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        needs = {"beta": "beta", "beta_schedule": "beta", "beta_epochs": "beta", "free_bits": "free_bits"}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, objective in needs.items():
+            if getattr(self, name) != defaults[name] and self.objective != objective:
+                raise UserError(f"--{name} needs --objective={objective}, got --objective={self.objective}.")
+        if self.sigma != defaults["sigma"] and self.likelihood != "gaussian_fixed":
+            raise UserError(f"--sigma needs --likelihood=gaussian_fixed, got --likelihood={self.likelihood}.")
+
+
+def default_name(data):
+    """Returns the run's name where none is given: that of its data, in letters that any file system takes."""
+    base = data.removeprefix("tfds:")
+    if not data.startswith(("avatars", "tfds:")):
+        path = pathlib.Path(data).expanduser()
+        base = path.stem if path.suffix in (".npz", ".npy") else path.resolve().name
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", base).strip("-.") or "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(DataConfig, ModelConfig):
+    """`python -m tfvae.train`: data, model, and how the one is fitted to the other."""
+
+    epochs: int = option(50, "Passes over the training images.", at_least=1)
+    lr: float = option(1e-4, "Learning rate at the first step.", above=0.0, at_most=10.0)
+    lr_end: float = option(3.03e-6, "Learning rate at the last step, reached exponentially.", above=0.0, at_most=10.0)
+    ema: float = option(0.999, "Momentum of the averaged weights that validation and export use; 0: none.",
+                        at_least=0.0, at_most=0.99999)  # fmt: skip
+    jit: bool = option(True, "Compile the training step with XLA.")
+    checkpoint_minutes: float = option(5.0, "A checkpoint at least this often, beside one an epoch.", above=0.0)
+    name: str = option("", "Name of the run and of its export; empty: the data's.")
+    runs_dir: str = option("runs", "Folder of the training runs.")
+    export_dir: str = option("saved_models", "Folder of the exported models.")
+    resume: bool = option(False, "Continue the run --name from its last checkpoint.", recorded=False)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_name(self.name)
+
+    @property
+    def run_name(self):
+        """--name, or the data's."""
+        return self.name or default_name(self.data)
+
+
+def check_name(name):
+    """Raises UserError where `name` could not be one folder's name; an empty one stands for the default."""
+    if name and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+        raise UserError(f"--name must be letters, digits, '_', '-' and '.', got {name!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedConfig(Settings):
+    """What every command has that works from an export."""
+
+    model: str = option("", "saved_models/NAME (its newest version), or one version's folder; empty: the newest export.")
+    export_dir: str = option("saved_models", "Where the newest export is looked for.")
+    output: str = option("", "File or folder to write; empty: named after the command.")
+    overwrite: bool = option(False, "Replace --output where it exists.")
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerateConfig(ServedConfig):
+    """`python -m tfvae.generate`: new images."""
+
+    num_images: int = option(64, "How many images.", at_least=1, at_most=10_000_000)
+    std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
+    seed: int = option(0, "Seed of the noise: image number i of a seed is always the same.", at_least=0, at_most=2**31 - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructConfig(ServedConfig):
+    """`python -m tfvae.reconstruct FILE...`: originals above their reconstructions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InterpolateConfig(ServedConfig):
+    """`python -m tfvae.interpolate A B`: the walk from one image to another."""
+
+    steps: int = option(11, "Images in the walk, both ends included.", at_least=2, at_most=1000)
+    path: str = option("spherical", "spherical in the prior's noise, or linear in the latents.", choices=("spherical", "linear"))
+    animation: str = option("gif", "Format of the animation beside the strip.", choices=("gif", "webp", "none"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig(Settings):
+    """`python -m tfvae.export`: exports a run's last checkpoint again."""
+
+    name: str = option("", "Name of the run; empty: the newest.")
+    runs_dir: str = option("runs", "Folder of the training runs.")
+    export_dir: str = option("saved_models", "Folder of the exported models.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_name(self.name)
