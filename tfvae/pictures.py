@@ -1,0 +1,207 @@
+"""Pictures of images: grids, rows, animations and learning curves. NumPy in, files out; nothing here knows a model.
+
+Images are [N, H, W, C], either float in [0, 1] or uint8 in 0 to 255, with C 1 (grey) or 3 (RGB). A picture is uint8
+[height, width, 3]. Small images are enlarged by a whole factor, each pixel repeated, so that what is seen is what the
+model drew.
+"""
+
+import math
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+_GUTTER = 4  # Pixels of white between images, and around them.
+_WIDEST = 1400  # A picture is enlarged no further than to this width, in pixels.
+_LARGEST = 240  # ... nor an image in it to more than this.
+
+
+def _rgb(images):
+    """Returns `images` as uint8 [N, H, W, 3]; what is outside of [0, 1] is clipped, what is no number is black."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(f"Expected images of shape [N, H, W, 1 or 3], got {list(images.shape)}.")
+    if images.dtype != np.uint8:
+        if not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(f"Expected images of uint8 or of floats in [0, 1], got {images.dtype}.")
+        images = np.rint(255 * np.clip(np.nan_to_num(images.astype(np.float32)), 0, 1)).astype(np.uint8)
+    return np.broadcast_to(images, (*images.shape[:3], 3))
+
+
+def _factor(height, width, columns):
+    """Returns the whole factor by which `columns` images of this size beside each other are enlarged."""
+    return max(1, min(_WIDEST // (columns * width), _LARGEST // max(height, width)))
+
+
+def _enlarge(images, factor):
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def rows(sequences, columns=None):
+    """Returns a picture with one row for each sequence, such as originals above their reconstructions.
+
+    Args:
+        sequences: List of [N, H, W, C] images; the Ns may differ, H and W may not.
+        columns: Images beside each other; longer sequences go on in further blocks of rows. None: one block.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    sequences = [_rgb(images) for images in sequences]
+    longest = max((len(images) for images in sequences), default=0)
+    if not longest:
+        raise ValueError("Expected at least one image, got none.")
+    if len({images.shape[1:3] for images in sequences}) > 1:
+        raise ValueError(f"Expected images of one size, got {[list(images.shape[1:3]) for images in sequences]}.")
+    height, width = sequences[0].shape[1:3]
+    columns = min(columns or longest, longest)
+    factor = _factor(height, width, columns)
+    down, right = factor * height + _GUTTER, factor * width + _GUTTER
+    blocks = math.ceil(longest / columns)
+    # Blocks of several rows stand apart by more than their rows do, so that pairs are seen as pairs.
+    apart = 4 * _GUTTER if len(sequences) > 1 else 0
+    block_down = len(sequences) * down + apart
+    picture = np.full((blocks * block_down - apart + _GUTTER, columns * right + _GUTTER, 3), 255, np.uint8)
+    for row, images in enumerate(sequences):
+        for number, image in enumerate(images):
+            block, column = divmod(number, columns)
+            top, left = _GUTTER + block * block_down + row * down, _GUTTER + column * right
+            picture[top : top + factor * height, left : left + factor * width] = _enlarge(image[None], factor)[0]
+    return picture
+
+
+def grid(images, columns=None):
+    """Returns a picture of `images` in reading order.
+
+    Args:
+        images: [N, H, W, C], N at least 1.
+        columns: Images beside each other; None: about a square.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    images = np.asarray(images)
+    if columns is None and images.ndim == 4:
+        columns = math.ceil(math.sqrt(len(images) * images.shape[1] / images.shape[2]))
+    return rows([images], columns)
+
+
+def _write(path, write):
+    """Calls `write(temporary path)` and renames: nobody ever reads half a picture."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(picture, path):
+    """Writes a picture, or a single image [H, W, C], as PNG."""
+    picture = _rgb(np.asarray(picture)[None])[0]
+    _write(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))
+
+
+def animation(images, path, milliseconds=80, there_and_back=True):
+    """Writes images as an endless animation: `.gif`, or `.webp` without loss.
+
+    Args:
+        images: [N, H, W, C], N at least 1.
+        path: The file; its suffix says the format.
+        milliseconds: How long a frame is shown; the first and the last one stay eight times as long.
+        there_and_back: Whether the frames are also shown backwards, so that the end does not jump to the start.
+
+    Raises:
+        ValueError: If the suffix is neither `.gif` nor `.webp`.
+    """
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in (".gif", ".webp"):
+        raise ValueError(f"Expected a .gif or .webp file, got {path}.")
+    images = _rgb(images)
+    height, width = images.shape[1:3]
+    factor = _factor(height, width, 1)
+    frames = [Image.fromarray(image) for image in images]
+    if suffix == ".gif":  # 256 colours for each frame, chosen before enlarging: dots of dithering would be as large.
+        frames = [frame.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for frame in frames]
+    frames = [frame.resize((factor * width, factor * height), Image.Resampling.NEAREST) for frame in frames]
+    durations = [milliseconds] * len(frames)
+    durations[0] = durations[-1] = 8 * milliseconds
+    if there_and_back:
+        frames, durations = frames + frames[-2:0:-1], durations + durations[-2:0:-1]
+    settings = {"format": suffix[1:].upper(), "save_all": True, "append_images": frames[1:], "loop": 0}
+    settings |= {"lossless": True} if suffix == ".webp" else {"disposal": 1, "optimize": False}
+    _write(path, lambda temporary: frames[0].save(temporary, duration=durations, **settings))
+
+
+def _running_mean(values, window):
+    """Returns the mean of each value and its neighbours on both sides, `window` in all (fewer at the ends), [N]."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    here = np.arange(len(values))
+    left = np.minimum(window // 2, here)
+    right = np.minimum(left, here[::-1])  # Never further than to the left: the steep start would be seen too low.
+    return (sums[here + right + 1] - sums[here - left]) / (left + right + 1)
+
+
+def learning_curve(losses, path, validation=None, steps_per_epoch=None, title="Learning curve"):
+    """Writes the loss of each batch as a PNG: a light line (dots where they are many), a running mean, and validation.
+
+    The axis of the loss leaves out what only the first steps reach, else these would flatten all that follows.
+
+    Args:
+        losses: [steps] losses in nats per image, one a batch; values that are not finite are left out.
+        path: The file.
+        validation: [epochs] losses in nats per image after each epoch, or None; needs `steps_per_epoch`.
+        steps_per_epoch: Batches in an epoch, for a second axis in epochs, or None.
+        title: What stands above.
+    """
+    from matplotlib import ticker  # Here because only training draws curves, and the import takes half a second.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    losses = np.asarray(losses, np.float64).reshape(-1)
+    finite = np.isfinite(losses)
+    steps, losses = np.arange(1, len(losses) + 1)[finite], losses[finite]
+    if not len(losses):
+        raise ValueError("Expected at least one finite loss, got none.")
+    window = int(np.clip(len(losses) // 50, min(5, len(losses)), 2000))
+    means = _running_mean(losses, window)
+    figure = Figure(figsize=(9, 5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if len(losses) <= 3000:
+        axes.plot(steps, losses, color="#9ecae1", linewidth=0.8, label="each batch")
+    else:  # A line through many batches is a solid block; dots still show where most of them are.
+        faint = float(np.clip(12_000 / len(losses), 0.25, 1))
+        axes.plot(steps, losses, ".", color="#6baed6", markersize=2, markeredgewidth=0, alpha=faint)
+        axes.plot([], [], ".", color="#6baed6", label="each batch")
+    axes.plot(steps, means, color="#08519c", linewidth=1.8, label=f"mean of {window:,} batches")
+    low, high = np.quantile(losses, [0.002, 0.96])
+    high = max(high, np.quantile(means, 0.97))
+    if validation is not None and steps_per_epoch:
+        validation = np.asarray(validation, np.float64).reshape(-1)
+        ends = steps_per_epoch * np.arange(1, len(validation) + 1)
+        axes.plot(ends, validation, "o-", color="#d94801", markersize=4, linewidth=1.0, label="validation")
+        seen = validation[np.isfinite(validation)]
+        if len(seen):
+            low, high = min(low, seen.min()), max(high, np.quantile(seen, 0.9))
+    margin = 0.06 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlim(0, max(steps[-1], 2))
+    axes.set_title(title, loc="left", fontsize=12, pad=10)
+    axes.set_xlabel("batches")
+    axes.set_ylabel("loss (nats per image)")
+    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+    if steps_per_epoch and steps[-1] >= 2 * steps_per_epoch:
+        top = axes.secondary_xaxis("top", functions=(lambda x: x / steps_per_epoch, lambda x: x * steps_per_epoch))
+        top.set_xlabel("epochs")
+        top.xaxis.set_major_locator(ticker.MaxNLocator(10, integer=True))
+    axes.grid(color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, loc="upper right")
+    _write(path, lambda temporary: figure.savefig(temporary, format="png"))
