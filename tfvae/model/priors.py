@@ -1,0 +1,113 @@
+"""Priors p(z). Each maps Gaussian base noise u ~ N(0, I) to latents z and back, so `--std` and walks mean the same.
+
+Each is a small Keras layer with
+`rates(posterior, latents)`: KL(q(z|x) || p(z)) in nats, [B, G], in G groups of latents whose sum is the rate;
+`log_prob(latents)`: log p(z) in nats, [..., B];
+`from_base(noise)` and `to_base(latents)`: [..., Z] to [..., Z], each other's inverse.
+"""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def _log_normal(noise):
+    """Returns log N(noise; 0, I) in nats, [...], of `noise` [..., Z]."""
+    return -0.5 * tf.reduce_sum(tf.square(noise) + math.log(2 * math.pi), axis=-1)
+
+
+@keras.saving.register_keras_serializable("tfvae")
+class StandardNormal(keras.layers.Layer):
+    """p(z) = N(0, I): the base noise is the latent, and the rate of each latent is known in closed form."""
+
+    def rates(self, posterior, latents):
+        del latents
+        return posterior.kl_to_standard_normal()
+
+    def log_prob(self, latents):
+        return _log_normal(latents)
+
+    def from_base(self, noise):
+        return noise
+
+    def to_base(self, latents):
+        return latents
+
+
+@keras.saving.register_keras_serializable("tfvae")
+class Flow(keras.layers.Layer):
+    """p(z) = N(f(z); 0, I) |det df/dz|: affine couplings (RealNVP: Dinh et al. 2017; as a prior: Chen et al. 2017).
+
+    Each coupling shifts and scales one half of the latents by a small network of the other half; halves are drawn
+    anew, from a fixed seed, for each coupling. The rate is estimated from the one sample that the decoder sees:
+    log q(z|x) - log p(z), which is unbiased.
+
+    Args:
+        latent_dim: Z, at least 2.
+        couplings: How many.
+        hidden: Units of each coupling's two hidden layers.
+    """
+
+    def __init__(self, latent_dim, couplings=8, hidden=128, **kwargs):
+        super().__init__(**kwargs)
+        if latent_dim < 2:
+            raise ValueError(f"A flow needs at least 2 latents, got {latent_dim}.")
+        self.latent_dim, self.couplings, self.hidden = latent_dim, couplings, hidden
+        order = np.random.default_rng(0)
+        self._orders = [order.permutation(latent_dim) for _ in range(couplings)]
+        self._kept = latent_dim // 2
+        moved = latent_dim - self._kept
+        self._networks = [
+            keras.Sequential(
+                [
+                    keras.layers.Dense(hidden, activation="silu"),
+                    keras.layers.Dense(hidden, activation="silu"),
+                    keras.layers.Dense(2 * moved, kernel_initializer="zeros"),  # The identity at first.
+                ],
+                name=f"coupling_{index}",
+            )
+            for index in range(couplings)
+        ]
+        for network in self._networks:
+            network.build((None, self._kept))
+        self.built = True
+
+    def _coupling(self, network, kept):
+        """Returns (shift, log-scale), both [..., Z - kept], the latter within +-2."""
+        shift, log_scale = tf.split(network(kept), 2, axis=-1)
+        return tf.cast(shift, tf.float32), 2.0 * tf.tanh(tf.cast(log_scale, tf.float32) / 2.0)
+
+    def _to_base(self, latents):
+        """Returns the noise [..., Z] and log |det du/dz| [...]."""
+        log_determinant = tf.zeros(tf.shape(latents)[:-1])
+        for order, network in zip(self._orders, self._networks, strict=True):
+            latents = tf.gather(latents, order, axis=-1)
+            kept, moved = latents[..., : self._kept], latents[..., self._kept :]
+            shift, log_scale = self._coupling(network, kept)
+            latents = tf.concat([kept, moved * tf.exp(log_scale) + shift], axis=-1)
+            log_determinant += tf.reduce_sum(log_scale, axis=-1)
+        return latents, log_determinant
+
+    def to_base(self, latents):
+        return self._to_base(latents)[0]
+
+    def from_base(self, noise):
+        for order, network in zip(reversed(self._orders), reversed(self._networks), strict=True):
+            kept, moved = noise[..., : self._kept], noise[..., self._kept :]
+            shift, log_scale = self._coupling(network, kept)
+            noise = tf.concat([kept, (moved - shift) * tf.exp(-log_scale)], axis=-1)
+            noise = tf.gather(noise, np.argsort(order), axis=-1)
+        return noise
+
+    def log_prob(self, latents):
+        noise, log_determinant = self._to_base(latents)
+        return _log_normal(noise) + log_determinant
+
+    def rates(self, posterior, latents):
+        return (posterior.log_prob(latents) - self.log_prob(latents))[:, tf.newaxis]
+
+    def get_config(self):
+        sizes = {"latent_dim": self.latent_dim, "couplings": self.couplings, "hidden": self.hidden}
+        return {**super().get_config(), **sizes}

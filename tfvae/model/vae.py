@@ -1,0 +1,192 @@
+"""The variational autoencoder: encode, reparameterize, decode, and the step that maximises its objective."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tfvae.model.posteriors import DiagonalGaussian
+
+# Noise of training and of evaluation never meets: each has its own stream of one seed.
+_TRAINING, _EVALUATION = 0, 1
+
+
+class Terms(NamedTuple):
+    """What the bound consists of, for each image: elbo = -distortion - rate."""
+
+    loss: tf.Tensor  # [B] the objective, minimised; under the ELBO it is distortion + rate
+    distortion: tf.Tensor  # [B] -log p(x|z), nats
+    rate: tf.Tensor  # [B] KL(q(z|x) || p(z)), nats
+    squared_error: tf.Tensor  # [B] summed over H, W and C, of the expected image
+    parameters: tf.Tensor  # [B, H, W, P] what the decoder returned
+
+
+@keras.saving.register_keras_serializable("tfvae")
+class VAE(keras.Model):
+    """A variational autoencoder (Kingma and Welling 2014; Rezende, Mohamed and Wierstra 2014).
+
+    Compile it with an optimizer alone and `fit` it to batches of images [B, H, W, C] in [0, 1], or of
+    (images, weights [B]), where a weight of 0 marks padding.
+
+    Args:
+        encoder: A model from images [B, H, W, C] to the posterior's parameters [B, 2 Z].
+        decoder: A model from latents [B, Z] to the likelihood's parameters [B, H, W, P].
+        likelihood: One of `tfvae.model.likelihoods`.
+        prior: One of `tfvae.model.priors`.
+        objective: One of `tfvae.model.objectives`.
+        ema: Momentum of the moving average of the weights (see `averaged_weights`); 0 for none.
+        seed: Seed of the noise, 0 to 2^31 - 1.
+    """
+
+    def __init__(self, encoder, decoder, likelihood, prior, objective, ema=0.0, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood, self.prior, self.objective = likelihood, prior, objective
+        self.ema, self.seed = ema, seed
+        self.trackers = {name: keras.metrics.Mean(name) for name in ("loss", "distortion", "rate", "squared_error")}
+        # Outside the list of weights: a copy of them is no part of the model, but is of its checkpoints.
+        self.averages = [
+            tf.Variable(w.value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+            for w in (self.trainable_variables if ema else ())
+        ]
+        self.last_loss = tf.Variable(0.0, trainable=False, aggregation=tf.VariableAggregation.MEAN)
+        self.built = True
+
+    @property
+    def image_shape(self):
+        """(H, W, C)."""
+        return tuple(self.encoder.input_shape[1:])
+
+    @property
+    def latent_dim(self):
+        """Z."""
+        return self.decoder.input_shape[-1]
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def encode(self, images, training=False):
+        """Returns the posterior q(z|x), a `DiagonalGaussian`, of images [B, H, W, C] in [0, 1]."""
+        return DiagonalGaussian.from_parameters(self.encoder(images, training=training))
+
+    def reparameterize(self, posterior, noise):
+        """Returns latents [B, Z] from the posterior and noise [B, Z] from N(0, I), differentiable in the posterior."""
+        return posterior.sample(noise)
+
+    def decode(self, latents, training=False):
+        """Returns the expected images [B, H, W, C] in [0, 1] of latents [B, Z]."""
+        return self.likelihood.mean(self._likelihood_parameters(latents, training))
+
+    def call(self, images, training=False):
+        """Returns reconstructions [B, H, W, C] in [0, 1] from the posterior means of images [B, H, W, C]."""
+        return self.decode(self.encode(images, training).mean, training)
+
+    def _likelihood_parameters(self, latents, training):
+        # float32 also under mixed precision: the bound sums thousands of terms.
+        return tf.cast(self.decoder(latents, training=training), tf.float32)
+
+    def terms(self, images, noise, step, training=False):
+        """Computes the objective and its parts; training and validation both call this.
+
+        Args:
+            images: [B, H, W, C] float32 in [0, 1].
+            noise: [B, Z] float32 from N(0, I).
+            step: Optimizer steps taken so far, for objectives that change.
+            training: Passed on to the networks.
+
+        Returns:
+            `Terms`.
+        """
+        posterior = self.encode(images, training)
+        latents = self.reparameterize(posterior, noise)
+        parameters = self._likelihood_parameters(latents, training)
+        distortion = -self.likelihood.log_prob(images, parameters)
+        rates = self.prior.rates(posterior, latents)
+        squared_error = tf.reduce_sum(tf.square(images - self.likelihood.mean(parameters)), axis=[1, 2, 3])
+        loss = self.objective(distortion, rates, step)
+        return Terms(loss, distortion, tf.reduce_sum(rates, axis=-1), squared_error, parameters)
+
+    def noise(self, batch_size, stream, step):
+        """Returns N(0, I) noise [B, Z] that depends on nothing but the seed, the stream, the step and the replica.
+
+        Stateless, so that a resumed run draws what an uninterrupted one does, and Philox, so that plain and compiled
+        code draw the same.
+        """
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group if context else 0, tf.int64)
+        key = tf.stack([tf.constant(2 * self.seed + stream, tf.int64), tf.cast(step, tf.int64) * 65536 + replica])
+        return tf.random.stateless_normal([batch_size, self.latent_dim], key, alg="philox")
+
+    def train_step(self, data):
+        images, weights = _unpack(data)
+        step = self.optimizer.iterations
+        noise = self.noise(tf.shape(images)[0], _TRAINING, tf.convert_to_tensor(step))
+        with tf.GradientTape() as tape:
+            terms = self.terms(images, noise, tf.convert_to_tensor(step), training=True)
+            loss = tf.math.divide_no_nan(tf.reduce_sum(terms.loss * weights), tf.reduce_sum(weights))
+            # The optimizer sums the gradients of all replicas.
+            scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.likelihood.observe(images, terms.parameters, weights)
+        self._update_averages(tf.cast(step, tf.float32))
+        self.last_loss.assign(loss)
+        return self._update_metrics(terms, weights)
+
+    def test_step(self, data):
+        images, weights = _unpack(data)
+        # The images seen since the metrics were reset number the batch: each evaluation draws the same noise.
+        seen = tf.convert_to_tensor(self.trackers["loss"].count)
+        noise = self.noise(tf.shape(images)[0], _EVALUATION, seen)
+        step = getattr(self.optimizer, "iterations", 0)
+        return self._update_metrics(self.terms(images, noise, tf.convert_to_tensor(step)), weights)
+
+    def _update_metrics(self, terms, weights):
+        for name, tracker in self.trackers.items():
+            tracker.update_state(getattr(terms, name), sample_weight=weights)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _update_averages(self, step):
+        # The momentum grows into its value (as in Adam's bias correction): a short run is averaged over its own length.
+        momentum = tf.minimum(self.ema, (1.0 + step) / (10.0 + step))
+        for average, variable in zip(self.averages, self.trainable_variables, strict=False):
+            average.assign(momentum * average + (1.0 - momentum) * tf.convert_to_tensor(variable))
+
+    def averaged_weights(self):
+        """Returns a context in which the weights are their moving averages: for validation, pictures and export."""
+        return _Averaged(self)
+
+    def get_config(self):
+        parts = ("encoder", "decoder", "likelihood", "prior", "objective")
+        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in parts}
+        return {**super().get_config(), **config, "ema": self.ema, "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config):
+        parts = ("encoder", "decoder", "likelihood", "prior", "objective")
+        return cls(**{**config, **{name: keras.saving.deserialize_keras_object(config[name]) for name in parts}})
+
+
+class _Averaged:
+    """Puts a model's averaged weights in place of its weights, and back, bit for bit."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def __enter__(self):
+        self._kept = [variable.numpy() for variable in self._model.trainable_variables] if self._model.ema else []
+        for variable, average in zip(self._model.trainable_variables, self._model.averages, strict=False):
+            variable.assign(average)
+
+    def __exit__(self, *_):
+        for variable, kept in zip(self._model.trainable_variables, self._kept, strict=False):
+            variable.assign(kept)
+
+
+def _unpack(data):
+    """Returns (images, weights [B]) of a batch: images alone weigh 1 each."""
+    images, weights = data if isinstance(data, tuple | list) and len(data) == 2 else (data, None)
+    if isinstance(images, tuple | list):
+        (images,) = images
+    return images, tf.ones(tf.shape(images)[:1]) if weights is None else weights
