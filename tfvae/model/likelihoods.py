@@ -15,6 +15,9 @@ import tensorflow as tf
 # The standard deviation of rounding a pixel to 256 levels: no sigma below it can be told from data.
 SMALLEST_SIGMA = 1 / (255 * math.sqrt(12))
 _PIXELS = [-3, -2, -1]  # The axes H, W, C.
+# A learned log-sigma is a weight times this: Adam moves a weight by the learning rate a step, at 1e-4 too slow for a
+# number that falls from log 0.5 to log 0.01.
+_SIGMA_GAIN = 30.0
 
 
 class Likelihood(keras.layers.Layer):
@@ -58,11 +61,14 @@ class Gaussian(Likelihood):
             raise ValueError(f'sigma must be "learned", "optimal" or a positive number, got {sigma!r}.')
         self.sigma_setting, self.momentum = sigma, momentum
         start = 0.5 if isinstance(sigma, str) else sigma
-        constant = keras.initializers.Constant(math.log(start))
-        self.log_sigma = self.add_weight(
-            name="log_sigma", shape=(), initializer=constant, trainable=sigma == "learned", dtype="float32",
+        self.scaled_log_sigma = self.add_weight(
+            name="scaled_log_sigma",
+            shape=(),
+            initializer=keras.initializers.Constant(math.log(start) / _SIGMA_GAIN),
+            trainable=sigma == "learned",
+            dtype="float32",
             aggregation="mean",
-        )  # fmt: skip
+        )
         if sigma == "optimal":
             self.observations = self.add_weight(name="observations", shape=(), initializer="zeros", trainable=False,
                                                 dtype="float32", aggregation="only_first_replica")  # fmt: skip
@@ -71,7 +77,7 @@ class Gaussian(Likelihood):
     @property
     def sigma(self):
         """The standard deviation now, in units of the pixel range [0, 1]."""
-        return tf.maximum(tf.exp(tf.convert_to_tensor(self.log_sigma)), SMALLEST_SIGMA)
+        return tf.maximum(tf.exp(_SIGMA_GAIN * tf.convert_to_tensor(self.scaled_log_sigma)), SMALLEST_SIGMA)
 
     def log_prob(self, images, parameters):
         sigma = self.sigma
@@ -92,7 +98,8 @@ class Gaussian(Likelihood):
         momentum = tf.minimum(self.momentum, count / (count + 1.0))
         self.observations.assign(count + 1.0)
         variance = momentum * tf.square(self.sigma) + (1.0 - momentum) * mean_squared_error
-        self.log_sigma.assign(0.5 * tf.math.log(tf.maximum(variance, SMALLEST_SIGMA**2)))
+        log_sigma = 0.5 * tf.math.log(tf.maximum(variance, SMALLEST_SIGMA**2))
+        self.scaled_log_sigma.assign(log_sigma / _SIGMA_GAIN)
 
     def get_config(self):
         return {**super().get_config(), "sigma": self.sigma_setting, "momentum": self.momentum}

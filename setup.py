@@ -1,0 +1,33 @@
+from setuptools import find_packages, setup
+
+SERVING = ["tensorflow-serving-api>=2.18"]
+
+setup(
+    name="tfvae",
+    version="0.1.0",
+    description="Variational autoencoders for your own images: trained on a laptop, served by TensorFlow Serving.",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["tfvae", "tfvae.*"]),
+    install_requires=[
+        "absl-py>=2.1",
+        "dicebear-core>=10.7,<11",  # Draws the avatars; another major version may draw others.
+        "dicebear-styles>=10.6,<11",
+        "importlib_resources",  # TensorFlow Datasets needs it for builders in packages, and does not say so.
+        "keras>=3.12",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "pillow>=10.3",
+        "resvg-py>=0.5,<0.6",
+        "tensorboard>=2.18",
+        "tensorflow>=2.18",
+        "tensorflow-datasets>=4.9.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "serving": SERVING,
+        "test": [*SERVING, "pytest>=8", "ruff>=0.8", "scipy>=1.11"],
+    },
+)

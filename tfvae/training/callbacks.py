@@ -1,0 +1,188 @@
+"""What happens beside the steps of a training: records, checkpoints, averaged validation, pictures, a clean end."""
+
+import csv
+import json
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvae import config, pictures
+from tfvae.serving.signatures import slerp
+from tfvae.training import checkpoints
+
+RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM came, and a checkpoint was written."""
+
+
+class Progress(keras.callbacks.Callback):
+    """Knows the step, records each batch's loss, writes checkpoints, and ends the run where it has to end.
+
+    Args:
+        folder: The run folder.
+        step: Steps taken before this training began.
+        steps_per_epoch: Of the whole run.
+        minutes: A checkpoint at least this often.
+    """
+
+    def __init__(self, folder, step, steps_per_epoch, minutes):
+        super().__init__()
+        self.step, self._steps_per_epoch, self._seconds = step, steps_per_epoch, 60 * minutes
+        self._checkpoints, self._path = folder / "checkpoints", folder / "loss_per_batch.csv"
+        self._signal = None
+        self._saved_at = time.monotonic()
+        self.losses = _read_losses(self._path)[:step]
+        self._written = 0  # The first writing rewrites the file: what a lost step recorded is gone from it.
+
+    def __enter__(self):
+        """Takes over Ctrl-C and SIGTERM, so that both end the run after the step in hand and its checkpoint."""
+        self._handlers = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number, _):
+        if self._signal is not None:
+            raise KeyboardInterrupt  # The second time, at once.
+        self._signal = number
+        print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr, flush=True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        loss = float(self.model.last_loss)
+        if not np.isfinite(loss):
+            raise config.UserError(
+                f"The loss is {loss} at step {self.step} (epoch {self.step // self._steps_per_epoch + 1}); checkpoints "
+                "before it are kept. Try a lower --lr."
+            )
+        self.losses.append(loss)
+        if self.step % self._steps_per_epoch == 0:
+            return  # The epoch's validation and records come first: `on_epoch_end` goes on from here.
+        if self._signal is not None or time.monotonic() - self._saved_at > self._seconds:
+            self.save()
+        if self._signal is not None:
+            raise Interrupted(self._signal)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+        if self._signal is not None:
+            raise Interrupted(self._signal)
+
+    def save(self):
+        """Writes a checkpoint and the losses up to it."""
+        checkpoints.save(self.model, self._checkpoints, self.step)
+        self._saved_at = time.monotonic()
+        with open(self._path, "a" if self._written else "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if not self._written:
+                writer.writerow(["step", "loss"])
+            writer.writerows(enumerate(self.losses[self._written :], self._written + 1))
+        self._written = len(self.losses)
+
+
+def _read_losses(path):
+    """Returns the recorded loss of each batch, nats per image, as a list; a last line cut short is left out."""
+    if not path.exists():
+        return []
+    losses = []
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in list(csv.reader(file))[1:]:
+            try:
+                losses.append(float(row[1]))
+            except (IndexError, ValueError):
+                break
+    return losses
+
+
+class RestoredMetrics(keras.callbacks.Callback):
+    """Puts back the running means of an epoch that is resumed in its middle: `fit` has reset them."""
+
+    def __init__(self, values):
+        super().__init__()
+        self._values = values
+
+    def on_epoch_begin(self, epoch, logs=None):
+        variables = [variable for tracker in self.model.metrics for variable in tracker.variables]
+        for variable, value in zip(variables, self._values, strict=True):
+            variable.assign(value)
+
+
+class AveragedValidation(keras.callbacks.Callback):
+    """Validates with the averaged weights, those that are exported."""
+
+    def on_test_begin(self, logs=None):
+        self._averaged = self.model.averaged_weights()
+        self._averaged.__enter__()
+
+    def on_test_end(self, logs=None):
+        self._averaged.__exit__()
+
+
+class Records(keras.callbacks.Callback):
+    """Writes `metrics.jsonl`, TensorBoard logs, the learning curve and, after each epoch, pictures.
+
+    Args:
+        folder: The run folder.
+        images: Validation images [n, H, W, C] float32: reconstructed, and the first two walked between.
+        progress: The `Progress` of this training.
+        epoch: The epoch that this training begins in; records of it and of later ones are dropped.
+        steps_per_epoch: Of the whole run.
+    """
+
+    def __init__(self, folder, images, progress, epoch, steps_per_epoch):
+        super().__init__()
+        self._folder, self._images, self._progress, self._steps_per_epoch = folder, images, progress, steps_per_epoch
+        (folder / "pictures").mkdir(exist_ok=True)
+        self._metrics = folder / "metrics.jsonl"
+        lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else []
+        self.epochs = [json.loads(line) for line in lines[:epoch]]
+        self._metrics.write_text("".join(json.dumps(record) + "\n" for record in self.epochs), encoding="utf-8")
+        self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began, self._first_step = time.monotonic(), self._progress.step
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.monotonic() - self._began
+        rate = float(self.model.optimizer.learning_rate)
+        record = {"epoch": epoch + 1, "step": self._progress.step, "learning_rate": rate}
+        record |= {name: float(value) for name, value in (logs or {}).items()}
+        self.epochs.append(record)
+        with open(self._metrics, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        with self._board.as_default(step=epoch + 1):
+            for name, value in record.items():
+                tf.summary.scalar(name, value)
+            tf.summary.scalar("steps_per_second", (self._progress.step - self._first_step) / seconds)
+            for name, picture in self._draw().items():
+                pictures.save(picture, self._folder / "pictures" / f"epoch_{epoch + 1:04d}_{name}.png")
+                tf.summary.image(name, picture[np.newaxis])
+        self._board.flush()
+        validation = [record["val_loss"] for record in self.epochs]
+        path = self._folder / "learning_curve.png"
+        pictures.learning_curve(self._progress.losses, path, validation, self._steps_per_epoch)
+
+    def _draw(self):
+        """Returns the epoch's pictures by name, of the averaged weights."""
+        vae, originals = self.model, self._images[:RECONSTRUCTIONS]
+        noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
+        with vae.averaged_weights():
+            means = vae.encode(originals).mean
+            ends = vae.prior.to_base(means)
+            weights = tf.linspace(0.0, 1.0, WALK)
+            walk = slerp(tf.repeat(ends[:1], WALK, 0), tf.repeat(ends[1:2], WALK, 0), weights)
+            drawn = {
+                "reconstructions": pictures.rows([originals, vae.decode(means).numpy()]),
+                "samples": pictures.grid(vae.decode(vae.prior.from_base(SAMPLE_STD * noise)).numpy()),
+            }
+            if len(originals) > 1:
+                drawn["walk"] = pictures.rows([vae.decode(vae.prior.from_base(walk)).numpy()])
+        return drawn

@@ -1,0 +1,130 @@
+"""A training, from settings to an exported model."""
+
+import json
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvae import config, data, evaluation, model, serving
+from tfvae.model import schedules
+from tfvae.training import callbacks, checkpoints, runs
+
+TEST_IMAGES = 16  # Kept with a run, and with its exports, as examples.
+
+
+def fit(settings):
+    """Trains a VAE as the settings say, keeps everything about it in its run folder, and exports it.
+
+    Args:
+        settings: A `config.TrainConfig`.
+
+    Returns:
+        The folder of the exported SavedModel, a `pathlib.Path`; None where Ctrl-C or SIGTERM ended the training.
+
+    Raises:
+        config.UserError: If the settings, the data or the folders are not usable, or the loss is not finite.
+    """
+    if settings.resume:
+        folder, settings = runs.resume(settings)
+    else:
+        folder = runs.check_new(settings)
+    images = data.load(settings)
+    vae = _compiled(settings, images.image_shape, images.steps_per_epoch)
+    step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
+    if not settings.resume:
+        runs.start(settings)
+        np.save(folder / "test_images.npy", _first(images.test, TEST_IMAGES))
+    print(
+        f"{folder}: {images.num_training:,} training images {'x'.join(map(str, images.image_shape))}, "
+        f"{vae.count_params():,} weights, steps {step:,} to {settings.epochs * images.steps_per_epoch:,}; "
+        f"pictures of each epoch in {folder / 'pictures'}",
+        flush=True,
+    )
+    try:
+        _train(vae, images, settings, folder, step)
+    except callbacks.Interrupted:
+        print(f"stopped with a checkpoint; --resume --name={settings.run_name} goes on from it", file=sys.stderr)
+        return None
+    with vae.averaged_weights():
+        numbers = evaluation.measure(vae, images.test)
+        (folder / "test.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
+        version = serving.export(vae, settings, _export_base(settings), np.load(folder / "test_images.npy"))
+    print(f"exported: {version}", flush=True)
+    return version
+
+
+def export_run(settings):
+    """Exports the last checkpoint of a run, with its averaged weights, as the next version.
+
+    Args:
+        settings: A `config.ExportConfig`.
+
+    Returns:
+        The folder of the SavedModel, a `pathlib.Path`.
+
+    Raises:
+        config.UserError: If there is no such run, or it has no checkpoint.
+    """
+    name = settings.name or runs.newest(settings.runs_dir)
+    folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
+    if not (folder / "test_images.npy").is_file():
+        raise config.UserError(f"{folder} has no checkpoint yet.")
+    test_images = np.load(folder / "test_images.npy", allow_pickle=False)
+    vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
+    if not checkpoints.restore(vae, folder / "checkpoints"):
+        raise config.UserError(f"{folder} has no checkpoint yet.")
+    with vae.averaged_weights():
+        return serving.export(vae, recorded, pathlib.Path(settings.export_dir) / name, test_images)
+
+
+def _export_base(settings):
+    return pathlib.Path(settings.export_dir) / settings.run_name
+
+
+def _compiled(settings, image_shape, steps_per_epoch):
+    """Returns the model that the settings describe, with its optimizer, all variables made."""
+    vae = model.build(settings, image_shape, steps_per_epoch, ema=settings.ema, seed=settings.seed)
+    rate = schedules.learning_rate(settings.lr, settings.lr_end, settings.epochs * steps_per_epoch)
+    vae.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=settings.jit)
+    vae.optimizer.build(vae.trainable_variables)
+    return vae
+
+
+def _first(dataset, most):
+    """Returns up to `most` images of a finite pipeline, uint8 [n, H, W, C]."""
+    kept = [images.numpy()[weights.numpy() > 0] for images, weights in dataset.take(most)]
+    return np.rint(255 * np.concatenate(kept)[:most]).astype(np.uint8)
+
+
+def _train(vae, images, settings, folder, step):
+    """Runs `fit` from `step` to the end: first what is left of an epoch that was begun, then all whole ones."""
+    steps = images.steps_per_epoch
+    epoch, within = divmod(step, steps)
+    seen = [variable.numpy() for tracker in vae.metrics for variable in tracker.variables]
+    examples = _first(images.validation, callbacks.RECONSTRUCTIONS).astype(np.float32) / 255
+    with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
+        records = callbacks.Records(folder, tf.constant(examples), progress, epoch, steps)
+        # Records before progress: a checkpoint at an epoch's end says that the epoch has been recorded.
+        beside = [callbacks.AveragedValidation(), records, progress]
+
+        def run(first, last, from_step, num_steps, more=()):
+            vae.fit(
+                images.training_from(from_step),
+                initial_epoch=first,
+                epochs=last,
+                steps_per_epoch=num_steps,
+                validation_data=images.validation,
+                callbacks=[*more, *beside],
+                shuffle=False,  # The pipeline has done it.
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+
+        if within:
+            run(epoch, epoch + 1, step, steps - within, [callbacks.RestoredMetrics(seen)])
+            epoch += 1
+        if epoch < settings.epochs:
+            run(epoch, settings.epochs, epoch * steps, steps)
