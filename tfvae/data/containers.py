@@ -1,0 +1,158 @@
+"""What TensorFlow's decoders leave out of image files, read in the graph: EXIF orientation, GIF transparency, BMP."""
+
+import tensorflow as tf
+
+
+def _raw(image_bytes):
+    """Returns (the file as [n] int32, a function that reads the byte at a position, 0 beyond the end)."""
+    raw = tf.cast(tf.io.decode_raw(image_bytes, tf.uint8), tf.int32)
+    length = tf.size(raw)
+
+    def byte(position):
+        inside = (position >= 0) & (position < length)
+        return tf.where(inside, tf.gather(raw, tf.clip_by_value(position, 0, length - 1)), 0)
+
+    return raw, byte
+
+
+def jpeg_orientation(image_bytes):
+    """Returns the EXIF orientation of a JPEG file, int32 from 1 to 8; 1 where it has none.
+
+    Source: Exif 2.32, section 4.5 (APP1) and 4.6.4 (tag 274); TIFF 6.0, section 2.
+    """
+    # Markers stand before the scan; half a megabyte holds more of them than any camera writes.
+    raw, byte = _raw(tf.strings.substr(image_bytes, 0, tf.minimum(tf.strings.length(image_bytes), 1 << 19)))
+
+    def big(position):
+        return byte(position) * 256 + byte(position + 1)
+
+    def is_exif(position):
+        return (byte(position + 1) == 0xE1) & (big(position + 4) == 0x4578) & (big(position + 6) == 0x6966)
+
+    def is_segment(position):
+        return (byte(position) == 0xFF) & (byte(position + 1) != 0xDA) & (position < tf.size(raw))
+
+    (position,) = tf.while_loop(
+        lambda position: is_segment(position) & ~is_exif(position),
+        lambda position: [position + 2 + tf.maximum(big(position + 2), 2)],
+        [tf.constant(2)],
+    )
+    tiff = position + 10
+    little = byte(tiff) == 0x49
+
+    def word(at):
+        return tf.where(little, byte(at) + 256 * byte(at + 1), byte(at) * 256 + byte(at + 1))
+
+    def long(at):
+        return tf.where(little, word(at) + 65536 * word(at + 2), word(at) * 65536 + word(at + 2))
+
+    directory = tiff + long(tiff + 4)
+    entries = directory + 2 + 12 * tf.range(tf.minimum(word(directory), 512))
+    found = tf.boolean_mask(word(entries + 8), word(entries) == 274)
+    orientation = tf.concat([found, [1]], axis=0)[0]
+    usable = is_exif(position) & is_segment(position) & (orientation >= 1) & (orientation <= 8)
+    return tf.where(usable, orientation, 1)
+
+
+def gif_transparency_replaced(image_bytes):
+    """Returns a GIF file twice: its first frame's transparent colour made opaque black, and opaque white.
+
+    TensorFlow's decoder drops transparency. Where the two decode to different pixels, the frame is transparent.
+
+    Source: GIF89a specification, sections 18, 20 and 23.
+    """
+    raw, byte = _raw(image_bytes)
+
+    def palette_length(flags):
+        return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
+
+    def next_block(position, control):
+        control = tf.where(byte(position + 1) == 0xF9, position, control)
+        (position,) = tf.while_loop(
+            lambda at: (byte(at) > 0) & (at < tf.size(raw)), lambda at: [at + 1 + byte(at)], [position + 2]
+        )
+        return position + 1, control
+
+    position, control = tf.while_loop(
+        lambda position, control: (byte(position) == 0x21) & (position < tf.size(raw)),
+        next_block,
+        [13 + palette_length(byte(10)), tf.constant(-1)],
+    )
+    has_own_palette = byte(position + 9) >= 128
+    flags, index = byte(control + 3), byte(control + 6)
+    entry = tf.where(has_own_palette, position + 10, 13) + 3 * index
+    transparent = (control > 0) & (flags % 2 == 1) & (byte(position) == 0x2C) & (entry + 3 < tf.size(raw))
+    letters = tf.constant([bytes([value]) for value in range(256)])
+
+    def replaced(colour):
+        def cut(start, stop):
+            return tf.strings.substr(image_bytes, start, stop - start)
+
+        opaque = tf.gather(letters, tf.maximum(flags - 1, 0))
+        before = tf.minimum(control + 3, entry)
+        flags_first = control + 3 < entry
+        first = tf.where(flags_first, opaque, colour)
+        second = tf.where(flags_first, colour, opaque)
+        middle = before + tf.where(flags_first, 1, 3)
+        after = tf.maximum(control + 3, entry)
+        rest = after + tf.where(flags_first, 3, 1)
+        parts = [cut(0, before), first, cut(middle, after), second, cut(rest, tf.size(raw))]
+        return tf.strings.join(parts)
+
+    return tuple(
+        tf.cond(transparent, lambda colour=colour: replaced(colour), lambda: image_bytes)
+        for colour in (b"\0\0\0", b"\xff\xff\xff")
+    )
+
+
+def decode_bmp(image_bytes):
+    """Decodes an uncompressed BMP file of 8 bits a pixel (with its palette), 24, or 32.
+
+    TensorFlow's decoder takes palette indices for greys, and the unused fourth byte of a pixel for alpha.
+
+    Returns:
+        [h, w, 4] uint8 RGBA.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is compressed, of other depth, or cut short.
+
+    Source: Microsoft's BITMAPINFOHEADER and BITMAPV4HEADER.
+    """
+    raw, byte = _raw(image_bytes)
+
+    def long(at):
+        return byte(at) + 256 * (byte(at + 1) + 256 * (byte(at + 2) + 256 * byte(at + 3)))
+
+    start, header, width, signed_height = long(10), long(14), long(18), long(22)
+    bits, compression = byte(28) + 256 * byte(29), long(30)
+    height = tf.abs(signed_height)
+    row = (width * bits + 31) // 32 * 4
+    has_masks = (compression == 3) & (header >= 56)
+    known_masks = (long(54) == 0xFF0000) & (long(58) == 0xFF00) & (long(62) == 0xFF)
+    readable = (
+        (header >= 40)
+        & tf.reduce_any(bits == [8, 24, 32])
+        & ((compression == 0) | ((compression == 3) & known_masks & (bits == 32)))
+        & ((width > 0) & (height > 0) & (width < 65536) & (height < 65536))
+    )
+    complete = tf.cast(start, tf.int64) + tf.cast(row, tf.int64) * tf.cast(height, tf.int64) <= tf.size(raw, tf.int64)
+    check = tf.debugging.Assert(readable & complete, ["Expected a whole, uncompressed BMP of 8, 24 or 32 bits a pixel."])
+    with tf.control_dependencies([check] if check is not None else []):
+        rows = tf.reshape(raw[start : start + row * height], [height, row])
+    rows = tf.cond(signed_height > 0, lambda: tf.reverse(rows, [0]), lambda: rows)
+
+    def paletted():
+        count = tf.where(long(46) > 0, long(46), 256)
+        colours = tf.reshape(raw[14 + header : 14 + header + 4 * count], [count, 4])[:, 2::-1]
+        rgb = tf.gather(colours, tf.minimum(rows[:, :width], count - 1))
+        return tf.concat([rgb, tf.fill([height, width, 1], 255)], axis=-1)
+
+    def direct():
+        samples = bits // 8
+        pixels = tf.reshape(rows[:, : width * samples], [height, width, samples])
+        # A fourth byte is alpha only where the header has a mask for it.
+        has_alpha = (samples == 4) & has_masks & (long(66) != 0)
+        alpha = tf.cond(has_alpha, lambda: pixels[..., 3:4], lambda: tf.fill([height, width, 1], 255))
+        return tf.concat([pixels[..., 2::-1], alpha], axis=-1)
+
+    return tf.cast(tf.cond(bits == 8, paletted, direct), tf.uint8)

@@ -1,0 +1,110 @@
+"""Draws many avatars on all cores.
+
+Plain child processes rather than `multiprocessing`: they never import the caller's main module (which may be a script
+without a guard, or a notebook) nor TensorFlow, and start within half a second.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import pickle
+import queue
+import subprocess
+import sys
+from typing import NamedTuple
+
+import tfvae
+
+_CHUNK = 32
+
+
+class Avatar(NamedTuple):
+    """One finished avatar."""
+
+    indices: tuple  # An index into each attribute's values.
+    visible: tuple  # Of bool: whether each attribute shows.
+    png: bytes
+
+
+def _work(style, size):
+    """Answers lists of avatar numbers from stdin with lists of `Avatar` on stdout, both pickled, until stdin ends."""
+    from tfvae.data import artwork as artworks
+    from tfvae.data import visibility
+
+    art = artworks.load(style)
+    shows = visibility.Visibility(style, size)
+    while True:
+        try:
+            numbers = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        avatars = []
+        for number in numbers:
+            indices = artworks.sample(art, number)
+            drawing = artworks.render(art, size, artworks.pins(art, indices))
+            avatars.append(tuple(Avatar(indices, shows.marks(indices, drawing), drawing.png)))
+        pickle.dump(avatars, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _processes(style, size, count):
+    """Yields a queue of `count` drawing processes, and ends them."""
+    root = str(pathlib.Path(tfvae.__file__).parent.parent)
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "tfvae.data.drawers", style, str(size)]
+    free = queue.Queue()
+    started = []
+    try:
+        for _ in range(count):
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+            )
+            started.append(process)
+            free.put(process)
+        yield free
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def draw_all(style, size, numbers, progress=lambda count: None):
+    """Draws avatars on all cores.
+
+    Args:
+        style: The name of a style.
+        size: Height and width in pixels.
+        numbers: The avatars' numbers, as `artwork.sample` takes them.
+        progress: Called with the number of avatars that were finished since the last call.
+
+    Yields:
+        An `Avatar` for each number, in order.
+    """
+    chunks = [numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, len(chunks)) or 1
+    with _processes(style, size, workers) as free, concurrent.futures.ThreadPoolExecutor(workers) as pool:
+
+        def draw(chunk):
+            process = free.get()
+            try:
+                pickle.dump(chunk, process.stdin)
+                process.stdin.flush()
+                return pickle.load(process.stdout)
+            except (EOFError, BrokenPipeError):
+                raise RuntimeError(f"A process that draws {style} avatars ended early, see its message above.") from None
+            finally:
+                free.put(process)
+
+        try:
+            for avatars in pool.map(draw, chunks):
+                progress(len(avatars))
+                yield from (Avatar(*avatar) for avatar in avatars)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+if __name__ == "__main__":
+    _work(sys.argv[1], int(sys.argv[2]))

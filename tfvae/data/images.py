@@ -1,0 +1,140 @@
+"""Image files to pixels, as TensorFlow graphs: training decodes with these functions, and so do exported models.
+
+No Python runs in them and no XLA-only or stateful operation, so they work in any TensorFlow runtime.
+"""
+
+import tensorflow as tf
+
+from tfvae.data import containers
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
+
+
+def _opaque(rgb):
+    return tf.concat([rgb, tf.fill([*tf.unstack(tf.shape(rgb)[:2]), 1], tf.constant(255, tf.uint8))], axis=-1)
+
+
+def _decode_png(image_bytes):
+    return tf.io.decode_png(image_bytes, channels=4)
+
+
+def _upright(image, orientation):
+    """Undoes an EXIF orientation, 1 to 8, of [h, w, 4]."""
+    image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+    left_right = tf.reduce_any(orientation == [2, 3, 6, 7])
+    upside_down = tf.reduce_any(orientation == [3, 4, 7, 8])
+    image = tf.cond(left_right, lambda: tf.reverse(image, [1]), lambda: image)
+    return tf.cond(upside_down, lambda: tf.reverse(image, [0]), lambda: image)
+
+
+def _decode_jpeg(image_bytes):
+    # The accurate transform, which Pillow uses too; TensorFlow's default is a faster approximation.
+    rgb = tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")
+    return _upright(_opaque(rgb), containers.jpeg_orientation(image_bytes))
+
+
+def _decode_gif(image_bytes):
+    """The first frame. A pixel that depends on the colour put in the place of the transparent one is transparent."""
+    dark, light = containers.gif_transparency_replaced(image_bytes)
+    on_dark = tf.io.decode_image(dark, channels=3, expand_animations=False)
+    on_light = tf.io.decode_image(light, channels=3, expand_animations=False)
+    on_dark, on_light = tf.ensure_shape(on_dark, [None, None, 3]), tf.ensure_shape(on_light, [None, None, 3])
+    alpha = tf.where(tf.reduce_any(on_dark != on_light, axis=-1, keepdims=True), 0, 255)
+    return tf.concat([on_dark, tf.cast(alpha, tf.uint8)], axis=-1)
+
+
+def _decode_webp(image_bytes):
+    image = tf.io.decode_webp(image_bytes, channels=4)
+    return tf.cond(tf.rank(image) == 4, lambda: image[0], lambda: image)
+
+
+def _refuse(image_bytes):
+    assertion = tf.debugging.Assert(False, ["Expected PNG, JPEG, GIF, BMP or WebP, got", tf.strings.length(image_bytes)])
+    with tf.control_dependencies([assertion] if assertion is not None else []):
+        return tf.zeros([1, 1, 4], tf.uint8)
+
+
+def decode(image_bytes):
+    """Decodes one image file: PNG, JPEG (turned upright), GIF, BMP or WebP; of an animation the first frame.
+
+    Args:
+        image_bytes: Scalar string, the file's content.
+
+    Returns:
+        [h, w, 4] uint8 RGBA, colours not multiplied by alpha.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is no such file, or damaged.
+    """
+    image_bytes = tf.convert_to_tensor(image_bytes)
+    head = tf.strings.substr(tf.strings.join([image_bytes, b"\0" * 16]), 0, 16)  # Padded: a file may be shorter.
+
+    def is_kind(text, at=0):
+        return tf.strings.substr(head, at, len(text)) == text
+
+    image = tf.case(
+        [
+            (is_kind(b"\x89PNG"), lambda: _decode_png(image_bytes)),
+            (is_kind(b"\xff\xd8\xff"), lambda: _decode_jpeg(image_bytes)),
+            (is_kind(b"GIF8"), lambda: _decode_gif(image_bytes)),
+            (is_kind(b"BM"), lambda: containers.decode_bmp(image_bytes)),
+            (is_kind(b"RIFF") & is_kind(b"WEBP", at=8), lambda: _decode_webp(image_bytes)),
+        ],
+        default=lambda: _refuse(image_bytes),
+    )
+    return tf.ensure_shape(image, [None, None, 4])
+
+
+def _crop(image, height, width):
+    """Returns the largest middle part of [h, w, c] that has the aspect ratio of height x width."""
+    size = tf.cast(tf.shape(image)[:2], tf.int64)
+    h, w = size[0], size[1]
+    new_w = tf.cast(tf.round(tf.cast(h * width, tf.float64) / height), tf.int64)
+    new_h = tf.cast(tf.round(tf.cast(w * height, tf.float64) / width), tf.int64)
+    new_w, new_h = tf.clip_by_value(new_w, 1, w), tf.clip_by_value(new_h, 1, h)
+    top, left = (h - new_h) // 2, (w - new_w) // 2
+    return image[top : top + new_h, left : left + new_w]
+
+
+def _resize(image, size):
+    return tf.image.resize(image, size, method="bilinear", antialias=True)
+
+
+def _pad(image, height, width, background):
+    """Returns [height, width, c]: the whole image in the middle, `background` beside it."""
+    h, w = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float64))
+    scale = tf.minimum(height / h, width / w)
+    new_h = tf.clip_by_value(tf.cast(tf.round(h * scale), tf.int32), 1, height)
+    new_w = tf.clip_by_value(tf.cast(tf.round(w * scale), tf.int32), 1, width)
+    top, left = (height - new_h) // 2, (width - new_w) // 2
+    margins = [[top, height - new_h - top], [left, width - new_w - left], [0, 0]]
+    # Padded as a difference from the background, for tf.pad takes one number for all channels.
+    return tf.pad(_resize(image, [new_h, new_w]) - background, margins) + background
+
+
+def prepare(rgba, height, width, channels, fit, background_rgb):
+    """Makes an image of any size what the model takes.
+
+    Args:
+        rgba: [h, w, 4] uint8.
+        height, width: The size wanted, Python integers.
+        channels: 1 for grey (BT.601 luma), 3 for RGB.
+        fit: What becomes of another aspect ratio: "crop" keeps the middle, "pad" adds background, "stretch" distorts.
+        background_rgb: Three numbers from 0 to 255: the colour behind transparent pixels and padding.
+
+    Returns:
+        [height, width, channels] uint8.
+    """
+    background = tf.constant(background_rgb, tf.float32)
+    rgba = tf.cast(rgba, tf.float32)
+    alpha = rgba[..., 3:] / 255
+    # Composited before the resize, for the colour of a transparent pixel must not bleed into its neighbours.
+    image = rgba[..., :3] * alpha + background * (1 - alpha)
+    if fit == "pad":
+        image = _pad(image, height, width, background)
+    else:
+        image = _resize(_crop(image, height, width) if fit == "crop" else image, [height, width])
+    if channels == 1:
+        image = tf.reduce_sum(image * _LUMA, axis=-1, keepdims=True)
+    image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+    return tf.ensure_shape(image, [height, width, channels])

@@ -1,0 +1,174 @@
+"""--data=avatars, cartoonset and tfds: what TensorFlow Datasets prepares."""
+
+import contextlib
+import functools
+import io
+import os
+import sys
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging
+
+from tfvae import config
+from tfvae.data import source
+
+_VALIDATION = ("validation", "valid", "val", "dev")
+
+
+@contextlib.contextmanager
+def _quiet(everything):
+    """Keeps TFDS's notes away; of what it prints on standard output, the bars only unless `everything` goes."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    if everything:
+        tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO() if everything else sys.stderr):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if everything:
+            tfds.enable_progress_bar()
+
+
+def _one_line(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _prepare(make, settings, quiet=False, **arguments):
+    """Returns the TFDS builder that `make()` gives, with its data prepared.
+
+    Raises:
+        UserError: If there is no such data set, or it could not be downloaded; TFDS and its data sets raise all kinds of
+            errors, of which a user needs one line.
+    """
+    try:
+        with _quiet(quiet):
+            builder = make(data_dir=os.fspath(source.data_dir(settings)))
+            builder.download_and_prepare(**arguments)
+        return builder
+    except config.UserError:
+        raise
+    except Exception as error:
+        if isinstance(error.__cause__, config.UserError):
+            raise error.__cause__ from None
+        raise config.UserError(f"--data={settings.data}: the data set could not be prepared: {_one_line(error)}") from error
+
+
+def _image_feature(builder, settings):
+    """Returns (name, feature) of the image of each example."""
+    features = builder.info.features
+    images = [] if features is None else [key for key, one in features.items() if isinstance(one, tfds.features.Image)]
+    if not images:
+        found = ", ".join(features or {}) or "none"
+        raise config.UserError(f"--data={settings.data}: expected a data set with an image feature, got {found}.")
+    key = "image" if "image" in images else images[0]
+    if features[key].np_dtype not in (np.uint8, np.uint16):
+        raise config.UserError(f"--data={settings.data}: expected images of 8 or 16 bits, got {features[key].np_dtype}.")
+    return key, features[key]
+
+
+def _instructions(builder, settings):
+    """Returns {split: TFDS split instruction}: the official splits, else parts of the training split."""
+    official = {name: split.num_examples for name, split in builder.info.splits.items() if split.num_examples}
+    if not official:
+        raise config.UserError(f"--data={settings.data}: expected images in the data set, got none.")
+    training = "train" if "train" in official else next(iter(official))
+    others = {name: name for name in official if name != training}
+    validation = next((others[name] for name in _VALIDATION if name in others), None)
+    count, missing = official[training], [split for split, there in (("validation", validation), ("test", others.get("test"))) if not there]
+    held_out = min(max(1, round(count * settings.holdout)), count // 3)
+    stop = count - held_out * len(missing)
+    found = {"train": f"{training}[:{stop}]", "validation": validation, "test": others.get("test")}
+    for number, split in enumerate(missing):
+        start = stop + number * held_out
+        found[split] = f"{training}[{start}:{start + held_out}]"
+    return found
+
+
+def _read(builder, instruction, wanted, decoders=None):
+    """Returns a dataset of the features `wanted` of the examples, always in the same order."""
+    order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, shuffle_seed=None)
+    partial = tfds.decode.PartialDecoding(wanted, decoders=decoders)
+    with _quiet(everything=False):
+        return builder.as_dataset(split=instruction, shuffle_files=False, read_config=order, decoders=partial)
+
+
+def _labels(builder, instruction, layout):
+    """Returns a `source.Labels`: what `layout` says of the examples, read now.
+
+    Args:
+        builder: A prepared builder.
+        instruction: The split.
+        layout: {"attributes": names of ClassLabel features, or of a dictionary of them, "visible": name or None}.
+    """
+    groups = {key: name for key, name in layout.items() if name}
+    if not groups:
+        return source.Labels({}, {}, {})
+    wanted = {name: True for name in groups.values()}
+    batches = list(_read(builder, instruction, wanted).batch(4096).as_numpy_iterator())
+
+    def columns(key):
+        if key not in groups:
+            return {}
+        parts = [batch[groups[key]] for batch in batches]
+        parts = [part if isinstance(part, dict) else {groups[key]: part} for part in parts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    feature = builder.info.features[groups["attributes"]]
+    features = dict(feature) if isinstance(feature, tfds.features.FeaturesDict) else {groups["attributes"]: feature}
+    return source.Labels(columns("attributes"), columns("visible"), {key: tuple(one.names) for key, one in features.items()})
+
+
+def _source(builder, instruction, settings):
+    key, feature = _image_feature(builder, settings)
+    count = builder.info.splits[instruction].num_examples
+
+    def stream():
+        examples = _read(builder, instruction, {key: True}, {key: tfds.decode.SkipDecoding()})
+        return examples.enumerate().map(lambda index, example: (index, example[key]), tf.data.AUTOTUNE)
+
+    features = builder.info.features
+    layout = {"attributes": None, "visible": None}
+    if "attributes" in features and isinstance(features["attributes"], tfds.features.FeaturesDict):
+        layout = {"attributes": "attributes", "visible": "visible" if "visible" in features else None}
+    elif "label" in features and isinstance(features["label"], tfds.features.ClassLabel):
+        layout = {"attributes": "label", "visible": None}
+    made = os.stat(os.path.join(builder.data_dir, "dataset_info.json")).st_mtime_ns
+    return source.Source(
+        count,
+        1 if feature.shape[-1] == 1 else 3,
+        stream,
+        None,
+        source.digest(builder.data_dir, builder.info.full_name, instruction, made),
+        labels=functools.partial(_labels, builder, instruction, layout),
+    )
+
+
+def _sources(builder, settings):
+    return {split: _source(builder, chosen, settings) for split, chosen in _instructions(builder, settings).items()}
+
+
+def avatars(settings):
+    """Returns {split: `source.Source`} of avatars, drawn at their first use."""
+    from tfvae.data import avatars as builders
+
+    style = settings.data.partition("/")[2] or builders.DEFAULT_STYLE
+    make = functools.partial(builders.Avatars, style=style, size=max(settings.height_and_width))
+    return _sources(_prepare(make, settings, quiet=True), settings)
+
+
+def cartoonset(settings):
+    """Returns {split: `source.Source`} of the Cartoon Set, downloaded or from --archive at the first use."""
+    from tfvae.data import cartoonset as builders
+
+    make = functools.partial(builders.Cartoonset, config=settings.data, archive=settings.archive)
+    return _sources(_prepare(make, settings, quiet=bool(settings.archive)), settings)
+
+
+def named(settings):
+    """Returns {split: `source.Source`} of `tfds:NAME[/CONFIG]`."""
+    name = settings.data.removeprefix("tfds:")
+    return _sources(_prepare(functools.partial(tfds.builder, name), settings), settings)

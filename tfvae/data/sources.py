@@ -1,0 +1,33 @@
+"""What --data names: one function for each kind, in one table."""
+
+import pathlib
+
+from tfvae import config
+from tfvae.data import arrays, folders, prepared
+
+
+def find(settings):
+    """Returns {"train", "validation", "test": `source.Source`} for `settings.data`.
+
+    Args:
+        settings: A `config.DataConfig`.
+
+    Raises:
+        UserError: If there are no such images.
+    """
+    name = settings.data
+    if name == "avatars" or name.startswith("avatars/"):
+        return prepared.avatars(settings)
+    if name in ("cartoonset10k", "cartoonset100k"):
+        return prepared.cartoonset(settings)
+    if name.startswith("tfds:"):
+        return prepared.named(settings)
+    path = pathlib.Path(name).expanduser()
+    if path.is_dir():
+        return folders.find(settings, path)
+    if path.suffix in (".npz", ".npy") and path.is_file():
+        return arrays.find(settings, path)
+    raise config.UserError(
+        "--data must be avatars[/STYLE], cartoonset10k, cartoonset100k, tfds:NAME, an existing folder, or a .npz or "
+        f".npy file, got {name!r}."
+    )
