@@ -1,0 +1,44 @@
+"""Walks from one image to another: `python -m tfvae.interpolate A B`.
+
+Without A and B, two of the export's test images are taken. --output=NAME.png (walk.png where nothing is said) is one
+strip, with the animation NAME.gif beside it; any other output is a folder of single files with the animation in it.
+"""
+
+import math
+
+from tfvae import commandline, config, outputs
+
+_COLUMNS = 12
+
+
+def main(settings, files):
+    if len(files) == 1:
+        raise config.UserError(f"Expected two images, A and B, or none, got one: {files[0]}")
+    output = outputs.check(settings.output or "walk.png", settings.overwrite)
+    single = not outputs.is_picture(output)
+    animation = (output / "walk.png" if single else output).with_suffix(f".{settings.animation}")
+    if settings.animation != "none":
+        outputs.refuse_existing(animation, settings.overwrite)
+    outputs.check_inputs(files)
+    from tfvae import pictures, serving
+
+    served = serving.open_export(settings)
+    files = files or served.test_images()[:2]
+    if len(files) < 2:
+        raise config.UserError(f"--model: {served.path} came without test images; name two files, A and B.")
+    start, end = (served.read(file) for file in files)
+    walk = served.walk(start, end, settings.steps, settings.path)
+    with outputs.reporting(output):
+        if single:
+            for number, image in enumerate(walk):
+                pictures.save(image, output / f"{number:05d}.png")
+        else:
+            columns = math.ceil(len(walk) / math.ceil(len(walk) / _COLUMNS))
+            pictures.save(pictures.grid(walk, columns), output)
+        if settings.animation != "none":
+            pictures.animation(walk, animation)
+    print(f"{settings.steps} images from {served.path}: {output}", *[animation] * (settings.animation != "none"))
+
+
+if __name__ == "__main__":
+    commandline.run(config.InterpolateConfig, main, files=(0, 2))

@@ -1,0 +1,97 @@
+"""The card that travels with an export: what it is, of what it was made, and how it is called."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+_TEXT = """# {name}: a variational autoencoder of {height} x {width} {colours} images
+
+Reconstructs images, draws new ones and walks between two, through the signatures below. It runs in TensorFlow's C++
+runtime and in TensorFlow Serving; no other code is needed.
+
+| | |
+|---|---|
+| trained on | `{data}` |
+| images | {height} x {width} x {channels}, float32 in [0, 1] |
+| latents | {latent_dim} |
+| network | {network}, width {width_setting}, {parameters:,} weights |
+| likelihood, prior, objective | {likelihood}, {prior}, {objective} |
+| training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
+| files that come with other sizes | `--fit={fit}`, transparent pixels on {background} |
+| written by | TensorFlow {tensorflow}, Keras {keras} |
+
+All settings: `flags.cfg`. `python -m tfvae.train --flagfile=flags.cfg` trains it again.
+
+## Signatures
+One row is an image; B is any number of them. `..._bytes` are image files: PNG, JPEG, GIF, BMP or
+WebP of any size in, PNG out.
+
+| signature | inputs | outputs |
+|---|---|---|
+{signatures}
+
+`seed` is a pair of whole numbers for each image: the same pair draws the same image, in whatever batch. `std` 1 is
+the prior itself; less is more typical and less varied. `weight` 0 is image a, 1 is image b. Reconstructions and walks
+go through posterior means, so they have no noise.
+
+## Calling it
+```python
+import tensorflow as tf
+
+model = tf.saved_model.load("{name}/VERSION")
+answer = model.signatures["generate"](seed=tf.constant([[0, 0], [0, 1]]), std=tf.constant([0.8, 0.8]))
+answer["images"]  # [2, {height}, {width}, {channels}]
+```
+TensorFlow Serving, with `--model_name={name} --model_base_path=/.../{name}`:
+```bash
+curl -d '{{"signature_name": "generate_bytes", "instances": [{{"seed": [0, 0], "std": 0.8}}]}}' \\
+  http://localhost:8501/v1/models/{name}:predict
+```
+Files go in as `{{"image_bytes": {{"b64": "..."}}}}` and come back the same way.
+
+## Limits
+It knows the images it was trained on and nothing else: an image of another kind comes back as the nearest one that it
+can draw. What its data leave out or show too often, so do its images.
+"""
+
+
+def _inputs_or_outputs(specs):
+    def shape(spec):
+        return "[" + ", ".join(["B", *map(str, spec["shape"][1:])]) + "]"
+
+    return ", ".join(f"`{name}` {spec['dtype']} {shape(spec)}" for name, spec in specs.items())
+
+
+def text(vae, settings, name, described):
+    """Returns the card as Markdown.
+
+    Args:
+        vae: The `tfvae.VAE`.
+        settings: The `config.TrainConfig` it was trained with.
+        name: The export's name.
+        described: The signatures as `signatures.json` holds them.
+    """
+    height, width, channels = vae.image_shape
+    rows = (
+        f"| `{key}` | {_inputs_or_outputs(signature['inputs'])} | {_inputs_or_outputs(signature['outputs'])} |"
+        for key, signature in described.items()
+    )
+    return _TEXT.format(
+        name=name,
+        height=height,
+        width=width,
+        channels=channels,
+        colours="grey" if channels == 1 else "RGB",
+        latent_dim=vae.latent_dim,
+        parameters=sum(math.prod(weight.shape) for weight in vae.trainable_variables),
+        width_setting=settings.width,
+        signatures="\n".join(rows),
+        tensorflow=tf.__version__,
+        keras=keras.__version__,
+        **{
+            key: getattr(settings, key)
+            for key in ("data", "network", "likelihood", "prior", "objective", "epochs", "batch_size", "lr", "lr_end")
+            + ("seed", "fit", "background")
+        },
+    )

@@ -1,0 +1,121 @@
+"""A model written as a SavedModel: temporary name, flushed to disk, renamed to the next version."""
+
+import json
+import os
+import pathlib
+import shutil
+
+import keras
+import tensorflow as tf
+
+from tfvae import commandline, config, pictures
+from tfvae.serving import card, warmup
+from tfvae.serving.signatures import signatures
+
+MOST_TEST_IMAGES = 16
+
+
+def export(vae, settings, base_dir, test_images):
+    """Writes `base_dir/VERSION/`, one more than the largest version there; versions that exist are never touched.
+
+    The SavedModel holds only what its signatures use: no optimizer, no averages, no Python code. Beside it,
+    `assets.extra/` has what its users need: `signatures.json`, `model_card.md`, `flags.cfg` (the settings), a few
+    test images and, where tensorflow-serving-api is installed, warm-up requests for TensorFlow Serving.
+
+    Args:
+        vae: A `tfvae.VAE`; the weights are taken as they are.
+        settings: The `config.TrainConfig` it was trained with.
+        base_dir: The folder of this model's versions, such as `saved_models/avatars`; made where it is missing.
+        test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
+
+    Returns:
+        The `pathlib.Path` of the new version's folder.
+
+    Raises:
+        config.UserError: If the folder cannot be written.
+    """
+    base = pathlib.Path(base_dir)
+    temporary = base / f"writing-{os.getpid()}"  # No number: TensorFlow Serving does not look into it.
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            functions = signatures(vae, settings.fit, settings.background_rgb)
+            described = _write_saved_model(functions, temporary)
+            _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
+            _flush(temporary)
+            return _publish(temporary, base)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise config.UserError(f"--export_dir: cannot write {base}: {error.strerror or error}.") from error
+
+
+def _write_saved_model(functions, folder):
+    """Writes the SavedModel and returns its signatures as plain dictionaries: shapes, and names of types."""
+    archive = keras.export.ExportArchive()
+    described = {}
+    for name, (function, parameters) in functions.items():
+        # Variables are found by tracing: tracking the whole model would add the optimizer's and the averages.
+        outputs = archive.add_endpoint(name, function, parameters).get_concrete_function().structured_outputs
+        described[name] = {
+            "inputs": {parameter.name: _plain(parameter) for parameter in parameters},
+            "outputs": {key: _plain(outputs[key]) for key in sorted(outputs)},
+        }
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # It would tell the temporary name.
+    try:
+        archive.write_out(os.fspath(folder), verbose=False)
+    finally:
+        logger.setLevel(level)
+    return described
+
+
+def _plain(spec):
+    return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+
+
+def _write_extras(vae, settings, name, described, test_images, folder):
+    folder.mkdir(exist_ok=True)
+    contents = {
+        "image_shape": list(vae.image_shape),
+        "latent_dim": vae.latent_dim,
+        "fit": settings.fit,
+        "background": settings.background,
+        "signatures": described,
+    }
+    (folder / "signatures.json").write_text(json.dumps(contents, indent=1) + "\n")
+    (folder / "flags.cfg").write_text(commandline.flagfile(settings))
+    (folder / "model_card.md").write_text(card.text(vae, settings, name, described))
+    (folder / "test_images").mkdir()
+    for number, image in enumerate(test_images[:MOST_TEST_IMAGES]):
+        pictures.save(image, folder / "test_images" / f"{number:02d}.png")
+    if not warmup.write(described, vae.image_shape, folder / "tf_serving_warmup_requests"):
+        print("No warm-up requests in the export: these need tensorflow-serving-api (pip install 'tfvae[serving]').")
+
+
+def _flush(folder):
+    """Waits until all files of `folder` are on the disk, so that no crash leaves a version with half of them."""
+    for path in [folder, *folder.rglob("*")]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def versions(base):
+    """Returns the version numbers in the folder `base`, ascending."""
+    return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal())
+
+
+def _publish(temporary, base):
+    while True:
+        version = base / str(max(versions(base), default=0) + 1)
+        try:
+            temporary.rename(version)
+            return version
+        except OSError:
+            if not version.exists():
+                raise  # Else another export took this number in between.

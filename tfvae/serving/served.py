@@ -1,0 +1,205 @@
+"""An export opened and called: NumPy in, NumPy out, any number of images in bounded memory.
+
+Everything goes through the SavedModel's signatures, the ones that TensorFlow Serving answers; no model code is needed.
+"""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfvae.config import UserError
+
+_BATCH = 64  # Images in one call.
+_NEEDED = ("reconstruct", "encode", "decode", "generate_bytes", "interpolate", "prepare_bytes")
+
+
+class Posterior(NamedTuple):
+    """q(z|x) = N(mean, diag(exp(log_variance)))."""
+
+    mean: np.ndarray  # [N, Z]
+    log_variance: np.ndarray  # [N, Z]
+
+
+def _is_version(folder):
+    return (folder / "saved_model.pb").is_file()
+
+
+def _versions(folder):
+    """Returns the folders of the versions in `folder`, the newest last."""
+    found = [path for path in folder.iterdir() if path.name.isdecimal() and _is_version(path)]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def find(model="", export_dir="saved_models"):
+    """Returns the folder of one export's version.
+
+    Args:
+        model: A folder with versions (the newest is taken), or one version's folder; empty: the newest export.
+        export_dir: The folder in which the newest export is looked for.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if not model:
+        folder = pathlib.Path(export_dir).expanduser()
+        names = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        exports = [version for name in names for version in _versions(name)]
+        if not exports:
+            raise UserError(f"--export_dir: no export in {folder} yet; `python -m tfvae.train` makes one.")
+        return max(exports, key=lambda path: ((path / "saved_model.pb").stat().st_mtime_ns, int(path.name)))
+    folder = pathlib.Path(model).expanduser()
+    if not folder.exists():
+        raise UserError(f"--model: no such folder: {folder}.")
+    if folder.is_dir():
+        if _is_version(folder):
+            return folder
+        exports = _versions(folder)
+        if exports:
+            return exports[-1]
+    raise UserError(f"--model must be saved_models/NAME or one version's folder in it, got {folder} (not an export).")
+
+
+class Served:
+    """An export, ready to answer.
+
+    Args:
+        path: One version's folder, as `find` returns it.
+
+    Attributes:
+        path: The folder.
+        image_shape: (H, W, C).
+        latent_dim: Z.
+
+    Raises:
+        UserError: If the folder holds no SavedModel, or one that is no export of this package.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        if not _is_version(self.path):
+            raise UserError(f"--model: no SavedModel in {self.path}.")
+        try:
+            self._loaded = tf.saved_model.load(str(self.path))  # Kept: it owns the weights.
+        except Exception as error:  # A damaged file can raise nearly anything in there.
+            raise UserError(f"--model: cannot open {self.path}: {' '.join(str(error).split())[:200]}") from error
+        self._signatures = self._loaded.signatures
+        missing = [name for name in _NEEDED if name not in self._signatures]
+        if missing:
+            raise UserError(f"--model: {self.path} is no export of tfvae: it has no signature {missing[0]!r}.")
+        self.image_shape = tuple(self._inputs("reconstruct")["images"].shape[1:])
+        self.latent_dim = self._inputs("decode")["latents"].shape[-1]
+
+    def _inputs(self, name):
+        return self._signatures[name].structured_input_signature[1]
+
+    def call(self, name, **inputs):
+        """Calls the signature `name` in batches.
+
+        Args:
+            name: The signature.
+            **inputs: Arrays or lists, each with one row an image, under the signature's names.
+
+        Returns:
+            {output name: array with one row an image}; strings are arrays of bytes objects.
+
+        Raises:
+            tf.errors.InvalidArgumentError: If shapes do not fit or an image file cannot be decoded.
+        """
+        specs = self._inputs(name)
+        inputs = {key: np.asarray(value, specs[key].dtype.as_numpy_dtype) for key, value in inputs.items()}
+        number = len(next(iter(inputs.values())))
+        batches = []
+        for start in range(0, max(number, 1), _BATCH):  # At least once: no rows have shapes, too.
+            rows = {key: tf.constant(value[start : start + _BATCH], specs[key].dtype) for key, value in inputs.items()}
+            batches.append({key: value.numpy() for key, value in self._signatures[name](**rows).items()})
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+
+    def prepare_bytes(self, image_bytes):
+        """Returns what the model sees of image files: [N, H, W, C] in [0, 1]."""
+        return self.call("prepare_bytes", image_bytes=image_bytes)["images"]
+
+    def read(self, path):
+        """Returns what the model sees of the image file `path`, [H, W, C] in [0, 1]; UserError where it cannot."""
+        try:
+            contents = pathlib.Path(path).read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror or error}.") from None
+        try:
+            return self.prepare_bytes([contents])[0]
+        except tf.errors.InvalidArgumentError:
+            raise UserError(f"{path}: not an image that can be decoded (PNG, JPEG, GIF, BMP or WebP).") from None
+
+    def test_images(self):
+        """Returns the paths of the test images that came with the export."""
+        return sorted((self.path / "assets.extra" / "test_images").glob("*.png"))
+
+    def reconstruct(self, images):
+        """Returns reconstructions from posterior means, [N, H, W, C], of images [N, H, W, C] in [0, 1]."""
+        return self.call("reconstruct", images=images)["reconstructions"]
+
+    def reconstruct_bytes(self, image_bytes):
+        """Returns reconstructions as PNG files, [N] bytes, of image files."""
+        return self.call("reconstruct_bytes", image_bytes=image_bytes)["reconstruction_bytes"]
+
+    def encode(self, images):
+        """Returns the `Posterior` of images [N, H, W, C] in [0, 1]."""
+        return Posterior(**self.call("encode", images=images))
+
+    def encode_bytes(self, image_bytes):
+        """Returns the `Posterior` of image files."""
+        return Posterior(**self.call("encode_bytes", image_bytes=image_bytes))
+
+    def decode(self, latents):
+        """Returns images [N, H, W, C] of latents [N, Z]."""
+        return self.call("decode", latents=latents)["images"]
+
+    def decode_bytes(self, latents):
+        """Returns PNG files, [N] bytes, of latents [N, Z]."""
+        return self.call("decode_bytes", latents=latents)["image_bytes"]
+
+    def generate(self, seed, std):
+        """Returns new images [N, H, W, C] and their latents [N, Z]; see `seeds` for the seed, int32 [N, 2]."""
+        answer = self.call("generate", seed=seed, std=np.broadcast_to(std, len(seed)))
+        return answer["images"], answer["latents"]
+
+    def generate_bytes(self, seed, std):
+        """Returns new images as PNG files, [N] bytes, and their latents [N, Z]."""
+        answer = self.call("generate_bytes", seed=seed, std=np.broadcast_to(std, len(seed)))
+        return answer["image_bytes"], answer["latents"]
+
+    def interpolate(self, images_a, images_b, weight):
+        """Returns the images at `weight` [N] (0: a, 1: b) on the spherical path between images [N, H, W, C]."""
+        return self.call("interpolate", images_a=images_a, images_b=images_b, weight=weight)["images"]
+
+    def interpolate_bytes(self, image_bytes_a, image_bytes_b, weight):
+        """Returns PNG files, [N] bytes, at `weight` [N] on the spherical path between image files."""
+        answer = self.call("interpolate_bytes", image_bytes_a=image_bytes_a, image_bytes_b=image_bytes_b, weight=weight)
+        return answer["image_bytes"]
+
+    def walk(self, start, end, steps, path="spherical"):
+        """Returns the images [steps, H, W, C] from image `start` to `end` [H, W, C]; both ends are reconstructions.
+
+        Args:
+            start: The first image.
+            end: The last one.
+            steps: How many images, both ends included.
+            path: "spherical" in the prior's noise, or "linear" in the latents.
+        """
+        weights = np.linspace(0.0, 1.0, steps, dtype=np.float32)
+        if path == "linear":
+            first, last = self.encode([start, end]).mean
+            return self.decode((1 - weights[:, None]) * first + weights[:, None] * last)
+        return self.interpolate([start] * steps, [end] * steps, weights)
+
+
+def open_export(settings):
+    """Returns the `Served` that `config.ServedConfig` names."""
+    return Served(find(settings.model, settings.export_dir))
+
+
+def seeds(seed, start, stop):
+    """Returns the seeds int32 [stop - start, 2] of the images number `start` to `stop` - 1 of `seed`."""
+    numbers = np.arange(start, stop, dtype=np.int32)
+    return np.stack([np.full_like(numbers, seed), numbers], axis=1)
