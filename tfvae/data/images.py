@@ -10,6 +10,14 @@ from tfvae.data import containers
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
 
 
+def _apart(function):
+    """Makes `function` a graph function that is not inlined.
+
+    Inlined, each image pays for the hundreds of nodes of the formats that it does not have.
+    """
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
 def _opaque(rgb):
     return tf.concat([rgb, tf.fill([*tf.unstack(tf.shape(rgb)[:2]), 1], tf.constant(255, tf.uint8))], axis=-1)
 
@@ -27,12 +35,14 @@ def _upright(image, orientation):
     return tf.cond(upside_down, lambda: tf.reverse(image, [0]), lambda: image)
 
 
+@_apart
 def _decode_jpeg(image_bytes):
     # The accurate transform, which Pillow uses too; TensorFlow's default is a faster approximation.
     rgb = tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")
     return _upright(_opaque(rgb), containers.jpeg_orientation(image_bytes))
 
 
+@_apart
 def _decode_gif(image_bytes):
     """The first frame. A pixel that depends on the colour put in the place of the transparent one is transparent."""
     dark, light = containers.gif_transparency_replaced(image_bytes)
@@ -43,11 +53,18 @@ def _decode_gif(image_bytes):
     return tf.concat([on_dark, tf.cast(alpha, tf.uint8)], axis=-1)
 
 
+@_apart
 def _decode_webp(image_bytes):
     image = tf.io.decode_webp(image_bytes, channels=4)
     return tf.cond(tf.rank(image) == 4, lambda: image[0], lambda: image)
 
 
+@_apart
+def _decode_bmp(image_bytes):
+    return containers.decode_bmp(image_bytes)
+
+
+@_apart
 def _refuse(image_bytes):
     assertion = tf.debugging.Assert(False, ["Expected PNG, JPEG, GIF, BMP or WebP, got", tf.strings.length(image_bytes)])
     with tf.control_dependencies([assertion] if assertion is not None else []):
@@ -77,7 +94,7 @@ def decode(image_bytes):
             (is_kind(b"\x89PNG"), lambda: _decode_png(image_bytes)),
             (is_kind(b"\xff\xd8\xff"), lambda: _decode_jpeg(image_bytes)),
             (is_kind(b"GIF8"), lambda: _decode_gif(image_bytes)),
-            (is_kind(b"BM"), lambda: containers.decode_bmp(image_bytes)),
+            (is_kind(b"BM"), lambda: _decode_bmp(image_bytes)),
             (is_kind(b"RIFF") & is_kind(b"WEBP", at=8), lambda: _decode_webp(image_bytes)),
         ],
         default=lambda: _refuse(image_bytes),
@@ -97,7 +114,11 @@ def _crop(image, height, width):
 
 
 def _resize(image, size):
-    return tf.image.resize(image, size, method="bilinear", antialias=True)
+    def resized():
+        return tf.image.resize(image, size, method="bilinear", antialias=True)
+
+    same = tf.reduce_all(tf.shape(image)[:2] == size)
+    return tf.cond(same, lambda: tf.ensure_shape(image, [None, None, 3]), resized)
 
 
 def _pad(image, height, width, background):

@@ -4,6 +4,7 @@ Kept after the resize, for that is the smallest; before the shuffle, for a shuff
 before float32, which takes four times as much.
 """
 
+import functools
 import os
 import secrets
 import shutil
@@ -50,14 +51,17 @@ def _to_rgba(image):
     return image
 
 
-def _prepare(image, shape):
-    return images.prepare(_to_rgba(image), *shape)
+@functools.lru_cache(maxsize=8)
+def _preparer(shape):
+    """Returns image -> [H, W, C] uint8 as one graph for all splits, for to trace it takes a second."""
+    return tf.function(lambda image: images.prepare(_to_rgba(image), *shape), autograph=False)
 
 
 def _decoded(origin, shape):
     """Yields (indices [n], images [n, H, W, C]) of all images that can be decoded."""
+    prepare = _preparer(shape)
     each = origin.stream().map(
-        lambda index, image: (index, _prepare(image, shape)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=False
+        lambda index, image: (index, prepare(image)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=False
     )
     # What cannot be decoded is dropped here, and named afterwards as what did not arrive.
     yield from each.ignore_errors(log_warning=False).batch(64).prefetch(2).as_numpy_iterator()
@@ -67,7 +71,7 @@ def _fill(origin, shape, split, write):
     """Decodes all images, gives them to `write(indices, images)`, and returns the indices that arrived, sorted."""
     arrived = np.zeros(origin.count, bool)
     # Shown only where it takes long.
-    with tqdm(total=origin.count, desc=f"Reading {split} images", unit="", delay=2.0, leave=False) as bar:
+    with tqdm(total=origin.count, desc=f"Reading {split} images", unit="", delay=2.0, mininterval=0.5, leave=False) as bar:
         for indices, decoded in _decoded(origin, shape):
             write(indices, decoded)
             arrived[indices] = True
@@ -88,7 +92,7 @@ def report_missing(origin, rows, settings):
     warnings.warn(f"{message}; they are left out.", stacklevel=2)
 
 
-def _from_memory(kept, shape):
+def _from_memory(kept):
     with tf.device("CPU"):  # Never on an accelerator: batches are gathered by tf.data.
         held = tf.constant(kept)
     return lambda numbers: tf.gather(held, numbers)
@@ -112,7 +116,7 @@ def in_memory(origin, shape, split):
         kept[indices] = decoded
 
     rows = _fill(origin, shape, split, write)
-    return Store(len(rows), rows, _from_memory(kept if len(rows) == origin.count else kept[rows], shape))
+    return Store(len(rows), rows, _from_memory(kept if len(rows) == origin.count else kept[rows]))
 
 
 def on_disk(origin, shape, split, folder):
@@ -150,7 +154,7 @@ def nowhere(origin, shape, split):
 
     def gather(numbers):
         return tf.map_fn(
-            lambda number: _prepare(origin.fetch(tf.gather(held, number)), shape),
+            lambda number: _preparer(shape)(origin.fetch(tf.gather(held, number))),
             numbers,
             parallel_iterations=16,
             fn_output_signature=tf.TensorSpec(shape[:3], tf.uint8),
