@@ -99,7 +99,7 @@ class Served:
 
         Args:
             name: The signature.
-            **inputs: Arrays or lists, each with one row an image, under the signature's names.
+            **inputs: Arrays or lists, each with one row an image and at least one row, under the signature's names.
 
         Returns:
             {output name: array with one row an image}; strings are arrays of bytes objects.
@@ -110,8 +110,10 @@ class Served:
         specs = self._inputs(name)
         inputs = {key: np.asarray(value, specs[key].dtype.as_numpy_dtype) for key, value in inputs.items()}
         number = len(next(iter(inputs.values())))
+        if not number:  # TensorFlow's convolutions are not made for it.
+            raise ValueError(f"Expected at least one row for {name!r}, got none.")
         batches = []
-        for start in range(0, max(number, 1), _BATCH):  # At least once: no rows have shapes, too.
+        for start in range(0, number, _BATCH):
             rows = {key: tf.constant(value[start : start + _BATCH], specs[key].dtype) for key, value in inputs.items()}
             batches.append({key: value.numpy() for key, value in self._signatures[name](**rows).items()})
         return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}

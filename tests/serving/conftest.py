@@ -1,0 +1,45 @@
+"""Tiny exports, each made once: colour and grey, both kinds of network and of prior."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tfvae import config, model, serving
+
+
+class Exported(NamedTuple):
+    """A model and what was written of it."""
+
+    vae: model.VAE
+    settings: config.TrainConfig
+    served: serving.Served
+    test_images: np.ndarray  # uint8 [n, H, W, C]
+
+
+VARIANTS = {
+    "colour": ((12, 10, 3), {"network": "convolutional", "background": "red"}),
+    "grey": ((9, 13, 1), {"network": "residual", "prior": "normal", "fit": "pad"}),
+}
+
+
+def make(variant, base_dir):
+    """Returns the `Exported` of a variant, written to `base_dir`."""
+    image_shape, parts = VARIANTS[variant]
+    settings = config.TrainConfig(width=8, latent_dim=4, image_size=image_shape[0], **parts)
+    vae = model.build(settings, image_shape, ema=0.9, seed=0)
+    random = np.random.default_rng(0)
+    for variable in vae.prior.trainable_variables:  # Fresh weights make the flow the identity.
+        variable.assign_add(random.normal(0, 0.02, variable.shape).astype(np.float32))
+    test_images = random.integers(0, 256, (18, *image_shape), dtype=np.uint8)
+    return Exported(vae, settings, serving.Served(serving.export(vae, settings, base_dir, test_images)), test_images)
+
+
+@pytest.fixture(scope="session", params=list(VARIANTS))
+def exported(request, tmp_path_factory):
+    return make(request.param, tmp_path_factory.mktemp("exports") / request.param)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(1)

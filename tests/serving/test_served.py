@@ -1,0 +1,91 @@
+"""Which export is meant, what is wrong with it, and any number of rows."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvae import config, serving
+
+
+def version(folder, modified=1):
+    """Makes the folder of a version, as far as `find` looks into it."""
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").touch()
+    os.utime(folder / "saved_model.pb", (modified, modified))
+    return folder
+
+
+def test_a_name_means_its_newest_version_and_nothing_the_newest_export(tmp_path):
+    versions = [version(tmp_path / "a" / number, modified) for number, modified in (("2", 50), ("9", 60), ("10", 40))]
+    other = version(tmp_path / "b" / "1", 55)
+    version(tmp_path / "b" / "writing-7", 99)  # An export that is being written.
+    (tmp_path / "a" / "11").mkdir()  # A version without a model.
+    (tmp_path / "README.md").touch()
+    assert serving.find(str(tmp_path / "a")) == versions[2]
+    assert serving.find(str(versions[0])) == versions[0]
+    assert serving.find("", str(tmp_path)) == versions[1]
+    assert serving.find(str(tmp_path / "b"), "elsewhere") == other
+
+
+@pytest.mark.parametrize(
+    ("model", "export_dir", "words"),
+    [
+        ("", "empty", "no export in .*empty yet; `python -m tfvae.train` makes one"),
+        ("", "missing", "no export in .*missing yet"),
+        ("missing", "empty", "--model: no such folder: .*missing"),
+        ("empty", "empty", "--model must be saved_models/NAME or one version's folder in it, got .*empty"),
+        ("file", "empty", "--model must be saved_models/NAME .* got .*file"),
+    ],
+)
+def test_an_export_that_is_not_there_is_one_clear_line(tmp_path, model, export_dir, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(config.UserError, match=words) as error:
+        serving.find(model and str(tmp_path / model), str(tmp_path / export_dir))
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_export_of_ours_is_one_clear_line(tmp_path):
+    class Other(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+        def __call__(self, x):
+            return {"y": 2 * x}
+
+    other = Other()
+    tf.saved_model.save(other, str(tmp_path / "other"), signatures={"serving_default": other.__call__})
+    damaged = version(tmp_path / "damaged")
+    (damaged / "saved_model.pb").write_bytes(b"\xffnothing")
+    for folder, words in (("other", "is no export of tfvae"), ("damaged", "cannot open"), ("none", "no SavedModel")):
+        with pytest.raises(config.UserError, match=words) as error:
+            serving.Served(tmp_path / folder)
+        assert "\n" not in str(error.value)
+
+
+def test_any_number_of_rows(exported, random):
+    latents = random.normal(size=(150, 4))
+    images = exported.served.decode(latents)
+    assert images.shape == (150, *exported.vae.image_shape)
+    np.testing.assert_allclose(images, exported.vae.decode(latents.astype(np.float32)), atol=1e-5)
+    with pytest.raises(ValueError, match="at least one row"):
+        exported.served.decode(latents[:0])
+
+
+def test_it_knows_its_shapes_and_test_images(exported):
+    served = exported.served
+    assert (served.image_shape, served.latent_dim) == (exported.vae.image_shape, 4)
+    pixels = np.stack([served.read(path) for path in served.test_images()])
+    np.testing.assert_allclose(pixels, exported.test_images[:16] / 255, atol=1e-6)
+
+
+def test_a_file_that_cannot_be_read_is_named(exported, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    for name, words in (("notes.txt", "not an image"), ("missing.png", "No such file"), ("", "Is a directory")):
+        with pytest.raises(config.UserError, match=f"{name}.*{words}"):
+            exported.served.read(tmp_path / name)
+
+
+def test_seeds_number_the_images():
+    assert serving.seeds(7, 3, 5).tolist() == [[7, 3], [7, 4]]
+    assert serving.seeds(2**31 - 1, 0, 1).dtype == np.int32

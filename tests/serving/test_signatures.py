@@ -1,0 +1,198 @@
+"""What an export answers is what the model answers in process, row by row."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfvae import config, model, serving
+from tfvae.serving.signatures import signatures, slerp
+
+
+def close(actual, expected):
+    np.testing.assert_allclose(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+def file(pixels, form="PNG"):
+    """Returns uint8 [h, w, c] pixels as an image file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, form)
+    return buffer.getvalue()
+
+
+def png(contents):
+    """Returns the pixels [h, w, c] in [0, 1] of PNG files, which `_bytes` outputs are."""
+    for one in contents:
+        with Image.open(io.BytesIO(one)) as image:
+            assert image.format == "PNG"
+    return np.stack([tf.io.decode_png(one).numpy() for one in contents]) / 255
+
+
+@pytest.fixture
+def images(exported):
+    """[3, H, W, C] in [0, 1], exact in 8 bits."""
+    return exported.test_images[:3].astype(np.float32) / 255
+
+
+@pytest.fixture
+def files(exported):
+    return [file(pixels) for pixels in exported.test_images[:3]]
+
+
+def test_reconstructions_are_those_of_posterior_means(exported, images):
+    close(exported.served.reconstruct(images), exported.vae.decode(exported.vae.encode(images).mean))
+    close(
+        exported.served.call("serving_default", images=images)["reconstructions"], exported.served.reconstruct(images)
+    )
+
+
+def test_encode_and_decode(exported, images, random):
+    posterior = exported.vae.encode(images)
+    close(exported.served.encode(images).mean, posterior.mean)
+    close(exported.served.encode(images).log_variance, posterior.log_variance)
+    latents = random.normal(size=(3, 4)).astype(np.float32)
+    close(exported.served.decode(latents), exported.vae.decode(latents))
+
+
+def test_an_image_is_drawn_from_its_own_seed(exported):
+    seeds, std = serving.seeds(5, 0, 3), [0.0, 0.5, 1.0]
+    noise = np.stack([tf.random.stateless_normal([4], seed, alg="philox") for seed in seeds])
+    images, latents = exported.served.generate(seeds, std)
+    close(latents, exported.vae.prior.from_base(np.float32(std)[:, None] * noise))
+    close(images, exported.vae.decode(latents))
+    assert np.ptp(images, axis=0).max() > 0.01
+    assert np.ptp(noise, axis=0).min() > 0.01  # Seeds that differ in the image's number differ in the noise.
+
+
+def test_noise_of_many_seeds_is_standard_normal(exported):
+    _, latents = exported.served.generate(serving.seeds(1, 0, 4000), 1.0)
+    noise = np.asarray(exported.vae.prior.to_base(latents))
+    assert np.abs(noise.mean(0)).max() < 0.07 and np.abs(noise.std(0) - 1).max() < 0.05
+    assert np.abs(np.corrcoef(noise.T) - np.eye(4)).max() < 0.07
+
+
+def numpy_slerp(a, b, weight):
+    """The formula of Shoemake (1985) on directions, the length mixed; one pair of vectors, in double precision."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
+    angle = np.arccos(np.clip(a @ b / length_a / length_b, -1, 1))
+    direction = (np.sin((1 - weight) * angle) * a / length_a + np.sin(weight * angle) * b / length_b) / np.sin(angle)
+    return ((1 - weight) * length_a + weight * length_b) * direction
+
+
+def test_walks_are_spherical_in_the_priors_noise(exported, images):
+    weight = np.float32([0.2, 0.5, 0.9])
+    others = images[::-1]
+    bases = [exported.vae.prior.to_base(exported.vae.encode(ends).mean).numpy() for ends in (images, others)]
+    path = np.stack([numpy_slerp(a, b, w) for a, b, w in zip(*bases, weight, strict=True) if not np.array_equal(a, b)])
+    answer = exported.served.interpolate(images, others, weight)[[0, 2]]  # The middle image is its own other end.
+    close(answer, exported.vae.decode(exported.vae.prior.from_base(np.float32(path))))
+
+
+def test_walks_begin_and_end_at_the_reconstructions(exported, images):
+    served, others = exported.served, images[::-1]
+    close(served.interpolate(images, others, np.zeros(3)), served.reconstruct(images))
+    close(served.interpolate(images, others, np.ones(3)), served.reconstruct(others))
+    for path in ("spherical", "linear"):
+        walk = served.walk(images[0], images[1], 5, path)
+        close(walk[[0, -1]], served.reconstruct(images[:2]))
+    means = served.encode(images[:2]).mean
+    close(walk[2], served.decode(means.mean(axis=0, keepdims=True))[0])
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "encode", "generate", "decode", "interpolate"])
+def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
+    inputs = {
+        "reconstruct": {"images": images},
+        "encode": {"images": images},
+        "generate": {"seed": [[3, 1], [3, 2], [4, 1]], "std": [1, 0.5, 1]},
+        "decode": {"latents": random.normal(size=(3, 4))},
+        "interpolate": {"images_a": images, "images_b": images[::-1], "weight": [0.1, 0.5, 0.7]},
+    }[name]
+    together = exported.served.call(name, **inputs)
+    turned = exported.served.call(name, **{key: value[::-1] for key, value in inputs.items()})
+    for row in range(3):
+        alone = exported.served.call(name, **{key: value[row : row + 1] for key, value in inputs.items()})
+        for key, values in together.items():
+            close(alone[key][0], values[row])
+            close(turned[key][2 - row], values[row])
+
+
+def test_files_are_answered_as_their_pixels(exported, images, files):
+    served, half = exported.served, 0.5 / 255 + 1e-5
+    close(served.prepare_bytes(files), images)
+    close(served.encode_bytes(files).mean, served.encode(images).mean)
+    assert np.abs(png(served.reconstruct_bytes(files)) - served.reconstruct(images)).max() <= half
+    latents = served.encode(images).mean
+    assert np.abs(png(served.decode_bytes(latents)) - served.decode(latents)).max() <= half
+    seeds, weight = serving.seeds(0, 0, 3), [0, 0.5, 1]
+    drawn, drawn_latents = served.generate_bytes(seeds, 0.8)
+    assert np.abs(png(drawn) - served.generate(seeds, 0.8)[0]).max() <= half
+    close(drawn_latents, served.generate(seeds, 0.8)[1])
+    walk = served.interpolate(images, images[::-1], weight)
+    assert np.abs(png(served.interpolate_bytes(files, files[::-1], weight)) - walk).max() <= half
+
+
+def test_files_may_have_any_size_and_format(exported):
+    height, width, channels = exported.vae.image_shape
+    sizes = [(1, 1, 3), (40, 31, 3), (7, 90, 3)]
+    kinds = ["PNG", "JPEG", "BMP"]
+    colours = [file(np.full(size, 200, np.uint8), kind) for size, kind in zip(sizes, kinds, strict=True)]
+    prepared = exported.served.prepare_bytes(colours)
+    assert prepared.shape == (3, height, width, channels)
+    fills = exported.settings.fit != "pad"
+    for image in prepared:
+        assert (np.abs(image - 200 / 255) < 0.02).all() if fills else (np.abs(image - 200 / 255) < 0.02).any()
+    transparent = np.zeros((20, 20, 4), np.uint8)
+    background = np.array(exported.settings.background_rgb) / 255
+    expected = background if channels == 3 else [background @ (0.299, 0.587, 0.114)]
+    close(exported.served.prepare_bytes([file(transparent)])[0, 4, 4], expected)
+
+
+@pytest.mark.parametrize("contents", [b"", b"no image", b"\x89PNG\r\n\x1a\n", "truncated"])
+def test_what_is_no_image_is_an_invalid_argument(exported, files, contents):
+    contents = files[0][: len(files[0]) // 2] if contents == "truncated" else contents
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        exported.served.reconstruct_bytes([files[0], contents])
+
+
+def test_images_of_another_size_are_an_invalid_argument(exported):
+    with pytest.raises((tf.errors.InvalidArgumentError, TypeError)):
+        exported.served.reconstruct(np.zeros((1, 5, 5, exported.vae.image_shape[2])))
+
+
+def test_slerp_keeps_the_length_and_turns_evenly(random):
+    a, b = np.float32([[3, 0, 0]]), np.float32([[0, 3, 0]])
+    for weight in (0.0, 0.25, 1.0):
+        angle = weight * np.pi / 2
+        close(slerp(a, b, tf.constant([weight])), [[3 * np.cos(angle), 3 * np.sin(angle), 0]])
+    a, b = random.normal(size=(2, 50, 8)).astype(np.float32)
+    weight = random.uniform(size=50).astype(np.float32)
+    close(slerp(a, b, weight), [numpy_slerp(*row) for row in zip(a, b, weight, strict=True)])
+
+
+def test_slerp_is_a_line_where_directions_agree_and_finite_everywhere():
+    a = np.float32([[1, 2], [1, 2], [0, 0], [1, 0], [1e-20, 0]])
+    b = np.float32([[2, 4], [1, 2.0000002], [3, 4], [-1, 0], [0, 1]])
+    middle = slerp(a, b, np.float32([0.5] * 5)).numpy()
+    close(middle[:2], [[1.5, 3], [1, 2]])
+    assert np.isfinite(middle).all()
+    close(slerp(a, b, np.zeros(5, np.float32)), a)
+    close(slerp(a, b, np.ones(5, np.float32)), b)
+
+
+def test_mixed_precision_answers_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        settings = config.ModelConfig(network="convolutional", width=8, latent_dim=4)
+        vae = model.build(settings, (8, 8, 3), seed=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for function, parameters in signatures(vae, "crop", (255, 255, 255)).values():
+        outputs = tf.function(function, parameters, autograph=False).get_concrete_function().structured_outputs
+        assert all(
+            value.dtype == (tf.string if key.endswith("_bytes") else tf.float32) for key, value in outputs.items()
+        )
