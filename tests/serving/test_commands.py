@@ -1,0 +1,262 @@
+"""`generate`, `reconstruct`, `interpolate` as a user types them."""
+
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfvae import commandline, config, generate, interpolate, outputs, reconstruct, serving
+
+_COMMANDS = {
+    "generate": (generate, config.GenerateConfig, (0, 0)),
+    "reconstruct": (reconstruct, config.ReconstructConfig, (0, None)),
+    "interpolate": (interpolate, config.InterpolateConfig, (0, 2)),
+}
+only_colour = pytest.mark.parametrize("exported", ["colour"], indirect=True)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(exported, folder, monkeypatch, capsys):
+    """Returns a function that runs a command and returns what it printed, with the export opened only once."""
+    monkeypatch.setattr(serving, "open_export", lambda settings: exported.served)
+
+    def run(name, *arguments):
+        module, settings_class, files = _COMMANDS[name]
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        commandline.run(settings_class, module.main, files)
+        return capsys.readouterr().out
+
+    return run
+
+
+def refused(command, *arguments):
+    """Returns the one line with which a command ends."""
+    with pytest.raises(SystemExit) as error:
+        command(*arguments)
+    line = error.value.code
+    assert isinstance(line, str) and line.startswith("error: ") and "\n" not in line
+    return line
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB")) / 255
+
+
+def shown(path, image):
+    """Returns whether the picture `path` shows `image` [H, W, C], enlarged by a whole factor, anywhere."""
+    picture, (height, width) = pixels(path), image.shape[:2]
+    image = np.rint(np.broadcast_to(image, (height, width, 3)) * 255) / 255
+    for factor in range(1, picture.shape[0] // height + 1):
+        small = picture[4 + factor // 2 :: factor, 4 + factor // 2 :: factor]
+        if len(small) >= height and np.abs(small[:height, :width] - image).max() < 1.5 / 255:
+            return True
+    return False
+
+
+def write(path, image):
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path)
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@only_colour
+def test_generate_draws_a_grid(command, exported, folder):
+    assert "samples.png" in command("generate")
+    assert names(folder) == ["samples.png"]
+    images, _ = exported.served.generate(serving.seeds(0, 0, 64), 0.8)
+    assert shown("samples.png", images[0])
+
+
+@only_colour
+def test_a_seed_draws_the_same_images_whatever_their_number(command, exported, folder):
+    command("generate", "--num_images=3", "--seed=5", "--output=three")
+    command("generate", "--num_images=70", "--seed=5", "--output=many")
+    command("generate", "--num_images=3", "--seed=6", "--output=other")
+    assert names(folder / "three") == ["00000.png", "00001.png", "00002.png"]
+    assert len(names(folder / "many")) == 70
+    for name in names(folder / "three"):
+        image = pixels(folder / "three" / name)
+        assert image.shape == (12, 10, 3)
+        assert np.abs(image - pixels(folder / "many" / name)).max() < 1.5 / 255
+    assert not np.array_equal(pixels("three/00000.png"), pixels("other/00000.png"))
+    command("generate", "--num_images=1", "--seed=5", "--std=0", "--output=typical.png")
+    assert shown("typical.png", exported.vae.decode(exported.vae.prior.from_base(np.zeros((1, 4), np.float32)))[0])
+
+
+def test_reconstruct_shows_originals_above_reconstructions(command, exported, folder):
+    files = [write(folder / f"{number}.png", image) for number, image in enumerate(exported.test_images[:2])]
+    printed = command("reconstruct", *files, "--output=pairs.png")
+    originals = exported.test_images[:2] / np.float32(255)
+    assert shown("pairs.png", originals[0])
+    reconstructions = exported.served.reconstruct(originals)
+    squares = (reconstructions - originals) ** 2
+    for number, square in enumerate(squares):
+        (line,) = (line for line in printed.splitlines() if line.startswith(f"{number}.png: "))
+        error, psnr = map(float, re.search(r"squared error ([\d.]+), PSNR ([\d.]+) dB", line).groups())
+        assert error == pytest.approx(square.sum(), abs=0.006)
+        assert psnr == pytest.approx(-10 * math.log10(square.mean()), abs=0.006)
+    assert f"squared error {squares.sum() / 2:.2f}" in printed
+    command("reconstruct", *files, "--output=single")
+    assert names(folder / "single") == ["0.png", "1.png"]
+    assert np.abs(pixels("single/1.png") - reconstructions[1]).max() < 1.5 / 255
+
+
+def test_reconstruct_takes_the_exports_own_images_where_none_are_named(command, exported, folder):
+    printed = command("reconstruct")
+    assert "all 15: " in printed and shown("reconstructions.png", exported.test_images[0] / 255)
+
+
+@only_colour
+def test_files_of_one_name_are_kept_apart(command, exported, folder):
+    for name, image in zip("ab", exported.test_images, strict=False):
+        (folder / name).mkdir()
+        write(folder / name / "face.png", image)
+    command("reconstruct", "a/face.png", "b/face.png", "--output=out")
+    assert names(folder / "out") == ["face-2.png", "face.png"]
+
+
+@pytest.mark.parametrize("path", ["spherical", "linear"])
+def test_interpolate_walks_from_a_to_b(command, exported, folder, path):
+    a, b = (write(folder / name, image) for name, image in zip(("a.png", "b.png"), exported.test_images, strict=False))
+    command("interpolate", a, b, "--steps=5", f"--path={path}", "--output=ab.png", "--animation=webp")
+    ends = exported.served.reconstruct(exported.test_images[:2] / 255)
+    assert shown("ab.png", ends[0])
+    with Image.open("ab.webp") as animation:
+        assert animation.n_frames == 8  # There and back.
+    command("interpolate", a, b, "--steps=5", f"--path={path}", "--output=frames")
+    assert names(folder / "frames") == [*(f"0000{number}.png" for number in range(5)), "walk.gif"]
+    assert np.abs(pixels("frames/00000.png") - ends[0]).max() < 1.5 / 255
+    assert np.abs(pixels("frames/00004.png") - ends[1]).max() < 1.5 / 255
+
+
+@only_colour
+def test_interpolate_without_files_walks_between_test_images(command, folder):
+    command("interpolate")
+    assert names(folder) == ["walk.gif", "walk.png"]
+    command("interpolate", "--output=still.png", "--animation=none")
+    assert names(folder) == ["still.png", "walk.gif", "walk.png"]
+
+
+@only_colour
+def test_nothing_is_overwritten_unasked(command, folder, monkeypatch):
+    (folder / "full").mkdir()
+    for name in ("samples.png", "reconstructions.png", "walk.png", "other.gif", "full/mine.txt"):
+        (folder / name).write_text("mine")
+
+    def too_late(settings):
+        raise AssertionError("The export was opened before the output was looked at.")
+
+    opened = serving.open_export
+    monkeypatch.setattr(serving, "open_export", too_late)
+    for name, output in (("generate", "samples"), ("reconstruct", "reconstructions"), ("interpolate", "walk")):
+        assert f"{output}.png exists; name another one or add --overwrite" in refused(command, name)
+        assert "full is not empty" in refused(command, name, "--output=full")
+    assert "other.gif exists" in refused(command, "interpolate", "--output=other.png")
+    assert all((folder / name).read_text() == "mine" for name in ("samples.png", "walk.png", "other.gif"))
+    monkeypatch.setattr(serving, "open_export", opened)
+    command("generate", "--num_images=1", "--overwrite")
+    assert pixels("samples.png").size
+    command("generate", "--num_images=1", "--overwrite", "--output=full")
+    assert names(folder / "full") == ["00000.png", "mine.txt"]
+
+
+@only_colour
+def test_mistakes_are_one_line(command, folder):
+    (folder / "notes.txt").write_text("no image")
+    (folder / "shots").mkdir()
+    (folder / "file").touch()
+    for arguments, words in (
+        (["generate", "--num_images=0"], "--num_images must be at least 1, got 0"),
+        (["generate", "--std=-1"], "--std must be at least 0"),
+        (["generate", "a.png"], "Expected 0 arguments that are no flags, got 1: a.png"),
+        (["generate", "--output=no/where.png"], "--output: no such folder: no."),
+        (["generate", "--output=samples.jpg"], "--output must end in .png, or be a folder"),
+        (["generate", "--output=file"], "got the file file"),
+        (["generate", "--num_images=9999999", "--output=all.png"], "--output must be a folder for more than 833,333"),
+        (["reconstruct", "missing.png"], "missing.png: no such file"),
+        (["reconstruct", "shots"], "shots: is a folder"),
+        (["reconstruct", "notes.txt"], "notes.txt: not an image that can be decoded"),
+        (["interpolate", "notes.txt"], "Expected two images, A and B, or none, got one: notes.txt"),
+        (["interpolate", "a", "b", "c"], "Expected 0 to 2 arguments"),
+        (["interpolate", "notes.txt", "missing.png"], "missing.png: no such file"),
+        (["interpolate", "--steps=1"], "--steps must be at least 2"),
+    ):
+        assert words in refused(command, *arguments)
+    assert names(folder) == ["file", "notes.txt", "shots"]
+
+
+@only_colour
+def test_a_disk_that_is_full_is_one_line(command, folder, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    for name in _COMMANDS:
+        assert "--output: cannot write" in refused(command, name) and names(folder) == []
+
+
+def test_a_folder_without_permission_is_one_line(folder, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # For root everything is allowed.
+    with pytest.raises(config.UserError, match="--output: no permission to write into"):
+        outputs.check("samples.png")
+
+
+@only_colour
+def test_an_export_is_all_that_a_command_needs(exported, folder):
+    code = """if True:
+        import runpy, sys
+        for name in ("model", "training", "evaluation"):
+            sys.modules[f"tfvae.{name}"] = None  # Importing it raises.
+        sys.argv = ["generate", *sys.argv[1:]]
+        runpy.run_module("tfvae.generate", run_name="__main__", alter_sys=True)
+    """
+    base = exported.served.path.parent.parent
+    arguments = [f"--export_dir={base}", "--num_images=2", "--output=drawn"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=folder, env=environment
+    )
+    assert child.returncode == 0, child.stderr
+    assert str(exported.served.path) in child.stdout
+    contents = (folder / "drawn" / "00001.png").read_bytes()
+    expected = exported.served.generate_bytes(serving.seeds(0, 1, 2), 0.8)[0][0]
+    a, b = (np.asarray(Image.open(io.BytesIO(one))).astype(int) for one in (contents, expected))
+    assert np.abs(a - b).max() <= 1
+
+
+def test_help_and_mistakes_do_not_wait_for_tensorflow(folder):
+    code = """if True:
+        import runpy, sys
+        sys.modules["tensorflow"] = sys.modules["keras"] = None
+        sys.argv = sys.argv[1:]
+        runpy.run_module(f"tfvae.{sys.argv[0]}", run_name="__main__", alter_sys=True)
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for name in _COMMANDS:
+        for argument, returncode in (("--help", 0), ("--output=no/where.png", 1)):
+            child = subprocess.run(
+                [sys.executable, "-c", code, name, argument],
+                capture_output=True,
+                text=True,
+                cwd=folder,
+                env=environment,
+            )
+            assert (child.returncode, "Traceback" in child.stderr) == (returncode, False)
+            assert "--output" in child.stdout + child.stderr
