@@ -31,7 +31,9 @@ def _uint8(array, where):
         part = array[start : start + 1024]
         if np.issubdtype(array.dtype, np.floating):
             if not np.isfinite(part).all() or part.min() < 0 or part.max() > 1:
-                raise config.UserError(f"{where}: expected floats from 0 to 1, got values from {part.min()} to {part.max()}.")
+                raise config.UserError(
+                    f"{where}: expected floats from 0 to 1, got values from {part.min()} to {part.max()}."
+                )
             parts.append(np.round(part.astype(np.float64) * 255).astype(np.uint8))
         elif np.issubdtype(array.dtype, np.integer):
             if part.min() < 0 or part.max() > 255:
@@ -82,7 +84,11 @@ def _splits(path, holdout):
             f"{path}: expected an array of images named x_train, train, or the only one, got {', '.join(arrays) or 'none'}."
         )
     found = {"train": training, "validation": validation, "test": test}
-    splits = {split: _checked(arrays[key], f"{path}:{key}" if key else str(path)) for split, key in found.items() if key is not None}
+    splits = {
+        split: _checked(arrays[key], f"{path}:{key}" if key else str(path))
+        for split, key in found.items()
+        if key is not None
+    }
     # What has no split of its own is dealt from the training images, by their numbers.
     if len(splits) < 3:
         parts = source.split_by_hash(range(len(splits["train"])), holdout)

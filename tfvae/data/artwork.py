@@ -128,7 +128,12 @@ def _levels(bounds):
 
 def _transforms(name, component):
     shift = component.translate()
-    ranges = {"Rotate": component.rotate(), "Scale": component.scale(), "TranslateX": shift.x(), "TranslateY": shift.y()}
+    ranges = {
+        "Rotate": component.rotate(),
+        "Scale": component.scale(),
+        "TranslateX": shift.x(),
+        "TranslateY": shift.y(),
+    }
     for kind, bounds in ranges.items():
         if bounds:
             values = _levels(bounds)
@@ -178,7 +183,9 @@ def load(name):
 
 def pins(artwork, indices):
     """Returns {name: value} for attribute values given as indices, in the order of `artwork.attributes`."""
-    values = {attribute.name: attribute.values[index] for attribute, index in zip(artwork.attributes, indices, strict=True)}
+    values = {
+        attribute.name: attribute.values[index] for attribute, index in zip(artwork.attributes, indices, strict=True)
+    }
     return {name: None if value == "none" else value for name, value in values.items()}
 
 
@@ -247,7 +254,9 @@ def sample(artwork, number):
     picked = {}
     for attribute in artwork.attributes:
         taken = {picked.get(name) for name in attribute.avoids}
-        free = [0.0 if value in taken else share for value, share in zip(attribute.values, attribute.weights, strict=True)]
+        free = [
+            0.0 if value in taken else share for value, share in zip(attribute.values, attribute.weights, strict=True)
+        ]
         index = _pick(free if any(free) else attribute.weights, stream.random())
         picked[attribute.name] = attribute.values[index]
     return tuple(attribute.values.index(picked[attribute.name]) for attribute in artwork.attributes)

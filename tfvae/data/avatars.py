@@ -129,8 +129,11 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, first, avatars):
         names = [attribute.name for attribute in artworks.load(self.builder_config.style).attributes]
         for number, avatar in enumerate(avatars, start=first):
-            yield number, {
-                "image": avatar.png,
-                "attributes": dict(zip(names, avatar.indices, strict=True)),
-                "visible": dict(zip(names, avatar.visible, strict=True)),
-            }
+            yield (
+                number,
+                {
+                    "image": avatar.png,
+                    "attributes": dict(zip(names, avatar.indices, strict=True)),
+                    "visible": dict(zip(names, avatar.visible, strict=True)),
+                },
+            )

@@ -136,7 +136,9 @@ def decode_bmp(image_bytes):
         & ((width > 0) & (height > 0) & (width < 65536) & (height < 65536))
     )
     complete = tf.cast(start, tf.int64) + tf.cast(row, tf.int64) * tf.cast(height, tf.int64) <= tf.size(raw, tf.int64)
-    check = tf.debugging.Assert(readable & complete, ["Expected a whole, uncompressed BMP of 8, 24 or 32 bits a pixel."])
+    check = tf.debugging.Assert(
+        readable & complete, ["Expected a whole, uncompressed BMP of 8, 24 or 32 bits a pixel."]
+    )
     with tf.control_dependencies([check] if check is not None else []):
         rows = tf.reshape(raw[start : start + row * height], [height, row])
     rows = tf.cond(signed_height > 0, lambda: tf.reverse(rows, [0]), lambda: rows)

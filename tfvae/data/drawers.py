@@ -94,7 +94,9 @@ def draw_all(style, size, numbers, progress=lambda count: None):
                 process.stdin.flush()
                 return pickle.load(process.stdout)
             except (EOFError, BrokenPipeError):
-                raise RuntimeError(f"A process that draws {style} avatars ended early, see its message above.") from None
+                raise RuntimeError(
+                    f"A process that draws {style} avatars ended early, see its message above."
+                ) from None
             finally:
                 free.put(process)
 

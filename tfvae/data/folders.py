@@ -22,7 +22,9 @@ def _files(folder):
 
 def _fingerprint(folder, names):
     stats = [os.stat(os.path.join(folder, name)) for name in names]
-    return source.digest(*(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in zip(names, stats, strict=True)))
+    return source.digest(
+        *(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in zip(names, stats, strict=True))
+    )
 
 
 def _source(folder, names):

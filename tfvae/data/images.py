@@ -66,7 +66,9 @@ def _decode_bmp(image_bytes):
 
 @_apart
 def _refuse(image_bytes):
-    assertion = tf.debugging.Assert(False, ["Expected PNG, JPEG, GIF, BMP or WebP, got", tf.strings.length(image_bytes)])
+    assertion = tf.debugging.Assert(
+        False, ["Expected PNG, JPEG, GIF, BMP or WebP, got", tf.strings.length(image_bytes)]
+    )
     with tf.control_dependencies([assertion] if assertion is not None else []):
         return tf.zeros([1, 1, 4], tf.uint8)
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import logging as python_logging
 import os
 import sys
 
@@ -20,8 +21,10 @@ _VALIDATION = ("validation", "valid", "val", "dev")
 @contextlib.contextmanager
 def _quiet(everything):
     """Keeps TFDS's notes away; of what it prints on standard output, the bars only unless `everything` goes."""
-    verbosity = logging.get_verbosity()
+    verbosity, retries = logging.get_verbosity(), python_logging.getLogger("urllib3")
     logging.set_verbosity(logging.ERROR)
+    retries_level = retries.level
+    retries.setLevel(python_logging.ERROR)
     if everything:
         tfds.disable_progress_bar()
     try:
@@ -29,12 +32,15 @@ def _quiet(everything):
             yield
     finally:
         logging.set_verbosity(verbosity)
+        retries.setLevel(retries_level)
         if everything:
             tfds.enable_progress_bar()
 
 
 def _one_line(error):
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    """Returns the kind of the error and the first sentence of what it says."""
+    first = (str(error).strip() or "no reason given").splitlines()[0]
+    return f"{type(error).__name__}: {first[:200].strip()}"
 
 
 def _prepare(make, settings, quiet=False, **arguments):
@@ -54,7 +60,9 @@ def _prepare(make, settings, quiet=False, **arguments):
     except Exception as error:
         if isinstance(error.__cause__, config.UserError):
             raise error.__cause__ from None
-        raise config.UserError(f"--data={settings.data}: the data set could not be prepared: {_one_line(error)}") from error
+        raise config.UserError(
+            f"--data={settings.data}: the data set could not be prepared: {_one_line(error)}"
+        ) from error
 
 
 def _image_feature(builder, settings):
@@ -66,7 +74,9 @@ def _image_feature(builder, settings):
         raise config.UserError(f"--data={settings.data}: expected a data set with an image feature, got {found}.")
     key = "image" if "image" in images else images[0]
     if features[key].np_dtype not in (np.uint8, np.uint16):
-        raise config.UserError(f"--data={settings.data}: expected images of 8 or 16 bits, got {features[key].np_dtype}.")
+        raise config.UserError(
+            f"--data={settings.data}: expected images of 8 or 16 bits, got {features[key].np_dtype}."
+        )
     return key, features[key]
 
 
@@ -78,7 +88,10 @@ def _instructions(builder, settings):
     training = "train" if "train" in official else next(iter(official))
     others = {name: name for name in official if name != training}
     validation = next((others[name] for name in _VALIDATION if name in others), None)
-    count, missing = official[training], [split for split, there in (("validation", validation), ("test", others.get("test"))) if not there]
+    count, missing = (
+        official[training],
+        [split for split, there in (("validation", validation), ("test", others.get("test"))) if not there],
+    )
     held_out = min(max(1, round(count * settings.holdout)), count // 3)
     stop = count - held_out * len(missing)
     found = {"train": f"{training}[:{stop}]", "validation": validation, "test": others.get("test")}
@@ -119,7 +132,9 @@ def _labels(builder, instruction, layout):
 
     feature = builder.info.features[groups["attributes"]]
     features = dict(feature) if isinstance(feature, tfds.features.FeaturesDict) else {groups["attributes"]: feature}
-    return source.Labels(columns("attributes"), columns("visible"), {key: tuple(one.names) for key, one in features.items()})
+    return source.Labels(
+        columns("attributes"), columns("visible"), {key: tuple(one.names) for key, one in features.items()}
+    )
 
 
 def _source(builder, instruction, settings):

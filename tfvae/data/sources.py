@@ -16,6 +16,8 @@ def find(settings):
         UserError: If there are no such images.
     """
     name = settings.data
+    if settings.archive and not name.startswith("cartoonset"):
+        raise config.UserError(f"--archive needs --data=cartoonset10k or cartoonset100k, got --data={name}.")
     if name == "avatars" or name.startswith("avatars/"):
         return prepared.avatars(settings)
     if name in ("cartoonset10k", "cartoonset100k"):

@@ -71,7 +71,9 @@ def _fill(origin, shape, split, write):
     """Decodes all images, gives them to `write(indices, images)`, and returns the indices that arrived, sorted."""
     arrived = np.zeros(origin.count, bool)
     # Shown only where it takes long.
-    with tqdm(total=origin.count, desc=f"Reading {split} images", unit="", delay=2.0, mininterval=0.5, leave=False) as bar:
+    with tqdm(
+        total=origin.count, desc=f"Reading {split} images", unit="", delay=2.0, mininterval=0.5, leave=False
+    ) as bar:
         for indices, decoded in _decoded(origin, shape):
             write(indices, decoded)
             arrived[indices] = True

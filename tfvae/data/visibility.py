@@ -90,7 +90,9 @@ class Visibility:
                     return None
                 images = [self._alone(top, state, context, (name, index))[0] for index in (0, 1)]
             else:
-                others = [tuple((key, value if key == name else old) for key, old in state) for value in self._values[name]]
+                others = [
+                    tuple((key, value if key == name else old) for key, old in state) for value in self._values[name]
+                ]
                 images = [self._alone(top, other, context, None)[0] for other in others]
             both.append(np.any([image != images[0] for image in images[1:]], axis=0))
         return both[0] & both[1]
