@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvae import commandline, config, generate, interpolate, outputs, reconstruct, serving
+from tfvae import commandline, config, export, generate, interpolate, outputs, reconstruct, serving, training
 
 _COMMANDS = {
     "generate": (generate, config.GenerateConfig, (0, 0)),
@@ -260,3 +260,12 @@ def test_help_and_mistakes_do_not_wait_for_tensorflow(folder):
             )
             assert (child.returncode, "Traceback" in child.stderr) == (returncode, False)
             assert "--output" in child.stdout + child.stderr
+
+
+def test_export_says_where_the_new_version_is(folder, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(training, "export_run", lambda settings: asked.append(settings) or folder / "faces" / "2")
+    monkeypatch.setattr(sys, "argv", ["export", "--name=faces", "--export_dir=here"])
+    commandline.run(config.ExportConfig, export.main)
+    assert asked == [config.ExportConfig(name="faces", export_dir="here")]
+    assert f"Exported: {folder / 'faces' / '2'}" in capsys.readouterr().out
