@@ -55,11 +55,11 @@ def _checked(array, where):
 def _read(path):
     """Returns {key: array}, with the empty key for a .npy file."""
     try:
-        opened = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            return {"": opened}
-        wanted = _TRAINING + _VALIDATION + _TEST + _ALONE
-        with opened:
+        with open(path, "rb") as file:
+            opened = np.load(file, allow_pickle=False)
+            if isinstance(opened, np.ndarray):
+                return {"": opened}
+            wanted = _TRAINING + _VALIDATION + _TEST + _ALONE
             keys = [key for key in opened.files if key in wanted] or opened.files
             return {key: opened[key] for key in keys}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
@@ -81,7 +81,8 @@ def _splits(path, holdout):
             training = "" if "" in arrays else None
     if training is None:
         raise config.UserError(
-            f"{path}: expected an array of images named x_train, train, or the only one, got {', '.join(arrays) or 'none'}."
+            f"{path}: expected an array of images named x_train, train, or the only one, "
+            f"got {', '.join(arrays) or 'none'}."
         )
     found = {"train": training, "validation": validation, "test": test}
     splits = {

@@ -8,7 +8,6 @@ Source: dicebear-core (the renderer), dicebear-styles (the artwork), resvg (the 
 
 import functools
 import io
-import json
 import random
 from importlib import metadata, resources
 from typing import NamedTuple

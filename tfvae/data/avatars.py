@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from tfvae import config
 from tfvae.data import artwork as artworks
-from tfvae.data import drawers
+from tfvae.data import drawers, source
 
 DEFAULT_STYLE = "personas"
-SPLITS = {"train": 10_000, "validation": 1_000, "test": 1_000}
+COUNTS = (10_000, 1_000, 1_000)  # To train, to validate, to test.
 _LEAST = 300  # Fewer different avatars than these are no data set.
 _CANDIDATES = 4  # Attribute values are drawn at random this many times as often as avatars are wanted, at most.
 
@@ -29,13 +29,13 @@ class AvatarsConfig(tfds.core.BuilderConfig):
 
     style: str
     size: int
-    counts: tuple = tuple(SPLITS.values())
+    counts: tuple = COUNTS
 
 
-def make_config(style=DEFAULT_STYLE, size=60, counts=tuple(SPLITS.values())):
+def make_config(style=DEFAULT_STYLE, size=60, counts=COUNTS):
     """Returns the builder's config; its name tells all that the avatars depend on, the artwork's version too."""
     name = f"{style}_{size}_{artworks.artwork_version()}"
-    if tuple(counts) != tuple(SPLITS.values()):
+    if tuple(counts) != COUNTS:
         name += "_" + "_".join(str(count) for count in counts)
     return AvatarsConfig(name=name, style=style, size=size, counts=tuple(counts))
 
@@ -65,7 +65,7 @@ def _different(style, size, wanted):
 
 
 def _shares(found, counts):
-    """Returns how many of `found` avatars go to each split: `counts`, or in their proportion where too few were found."""
+    """Returns how many of `found` avatars go to each split: `counts`, or in their proportion where they are fewer."""
     if found == sum(counts):
         return counts
     held_out = [max(1, found * count // sum(counts)) for count in counts[1:]]
@@ -83,7 +83,7 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = []
 
-    def __init__(self, *, style=DEFAULT_STYLE, size=60, counts=tuple(SPLITS.values()), **arguments):
+    def __init__(self, *, style=DEFAULT_STYLE, size=60, counts=COUNTS, **arguments):
         """As `tfds.core.GeneratorBasedBuilder`, of the `style`, `size` and `counts` of `AvatarsConfig`."""
         artworks.load(style)
         super().__init__(config=make_config(style, size, counts), **arguments)
@@ -121,7 +121,7 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
                 f"got {len(avatars)}."
             )
         generators, start = {}, 0
-        for split, count in zip(SPLITS, _shares(len(avatars), chosen.counts), strict=True):
+        for split, count in zip(source.SPLITS, _shares(len(avatars), chosen.counts), strict=True):
             generators[split] = self._generate_examples(start, avatars[start : start + count])
             start += count
         return generators

@@ -3,7 +3,12 @@
 import tensorflow as tf
 
 
-def _raw(image_bytes):
+def letter(value):
+    """Returns the string of one byte of `value`, int32 from 0 to 255."""
+    return tf.gather(tf.constant([bytes([value]) for value in range(256)]), value)
+
+
+def raw_bytes(image_bytes):
     """Returns (the file as [n] int32, a function that reads the byte at a position, 0 beyond the end)."""
     raw = tf.cast(tf.io.decode_raw(image_bytes, tf.uint8), tf.int32)
     length = tf.size(raw)
@@ -21,7 +26,7 @@ def jpeg_orientation(image_bytes):
     Source: Exif 2.32, section 4.5 (APP1) and 4.6.4 (tag 274); TIFF 6.0, section 2.
     """
     # Markers stand before the scan; half a megabyte holds more of them than any camera writes.
-    raw, byte = _raw(tf.strings.substr(image_bytes, 0, tf.minimum(tf.strings.length(image_bytes), 1 << 19)))
+    raw, byte = raw_bytes(tf.strings.substr(image_bytes, 0, tf.minimum(tf.strings.length(image_bytes), 1 << 19)))
 
     def big(position):
         return byte(position) * 256 + byte(position + 1)
@@ -61,7 +66,7 @@ def gif_transparency_replaced(image_bytes):
 
     Source: GIF89a specification, sections 18, 20 and 23.
     """
-    raw, byte = _raw(image_bytes)
+    raw, byte = raw_bytes(image_bytes)
 
     def palette_length(flags):
         return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
@@ -82,13 +87,12 @@ def gif_transparency_replaced(image_bytes):
     flags, index = byte(control + 3), byte(control + 6)
     entry = tf.where(has_own_palette, position + 10, 13) + 3 * index
     transparent = (control > 0) & (flags % 2 == 1) & (byte(position) == 0x2C) & (entry + 3 < tf.size(raw))
-    letters = tf.constant([bytes([value]) for value in range(256)])
 
     def replaced(colour):
         def cut(start, stop):
             return tf.strings.substr(image_bytes, start, stop - start)
 
-        opaque = tf.gather(letters, tf.maximum(flags - 1, 0))
+        opaque = letter(tf.maximum(flags - 1, 0))
         before = tf.minimum(control + 3, entry)
         flags_first = control + 3 < entry
         first = tf.where(flags_first, opaque, colour)
@@ -118,7 +122,7 @@ def decode_bmp(image_bytes):
 
     Source: Microsoft's BITMAPINFOHEADER and BITMAPV4HEADER.
     """
-    raw, byte = _raw(image_bytes)
+    raw, byte = raw_bytes(image_bytes)
 
     def long(at):
         return byte(at) + 256 * (byte(at + 1) + 256 * (byte(at + 2) + 256 * byte(at + 3)))

@@ -5,7 +5,7 @@ No Python runs in them and no XLA-only or stateful operation, so they work in an
 
 import tensorflow as tf
 
-from tfvae.data import containers
+from tfvae.data import containers, webp
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
 
@@ -22,8 +22,18 @@ def _opaque(rgb):
     return tf.concat([rgb, tf.fill([*tf.unstack(tf.shape(rgb)[:2]), 1], tf.constant(255, tf.uint8))], axis=-1)
 
 
+def _head(image_bytes, length):
+    """Returns the first bytes of a file, with zeros behind them where it is shorter."""
+    return tf.strings.substr(tf.strings.join([image_bytes, b"\0" * length]), 0, length)
+
+
 def _decode_png(image_bytes):
-    return tf.io.decode_png(image_bytes, channels=4)
+    image = tf.io.decode_png(image_bytes, channels=4)
+    # Of 1, 2 or 4 bits a sample, TensorFlow fills up a missing alpha with 1, 3 or 15 rather than with 255.
+    bits = tf.cast(tf.io.decode_raw(_head(image_bytes, 32), tf.uint8)[24], tf.int32)
+    filler = tf.cast(tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1, tf.uint8)
+    no_alpha = (bits < 8) & tf.reduce_all(image[..., 3] == filler)
+    return tf.cond(no_alpha, lambda: _opaque(image[..., :3]), lambda: image)
 
 
 def _upright(image, orientation):
@@ -55,8 +65,7 @@ def _decode_gif(image_bytes):
 
 @_apart
 def _decode_webp(image_bytes):
-    image = tf.io.decode_webp(image_bytes, channels=4)
-    return tf.cond(tf.rank(image) == 4, lambda: image[0], lambda: image)
+    return webp.decode(image_bytes)
 
 
 @_apart
@@ -86,7 +95,7 @@ def decode(image_bytes):
         tf.errors.InvalidArgumentError: If it is no such file, or damaged.
     """
     image_bytes = tf.convert_to_tensor(image_bytes)
-    head = tf.strings.substr(tf.strings.join([image_bytes, b"\0" * 16]), 0, 16)  # Padded: a file may be shorter.
+    head = _head(image_bytes, 16)
 
     def is_kind(text, at=0):
         return tf.strings.substr(head, at, len(text)) == text

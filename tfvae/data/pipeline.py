@@ -29,7 +29,7 @@ def _padded(numbers, batch_size):
 class Data:
     """The three splits, ready to train and to measure on.
 
-    Batches are (images float32 [B, H, W, C] in [0, 1], weights float32 [B]): no image is lost and no batch is short, for
+    Batches are (images float32 [B, H, W, C] in [0, 1], weights float32 [B]). No image is lost and no batch is short:
     the last batch of an epoch is filled up with images of weight 0.
 
     Attributes:

@@ -47,8 +47,8 @@ def _prepare(make, settings, quiet=False, **arguments):
     """Returns the TFDS builder that `make()` gives, with its data prepared.
 
     Raises:
-        UserError: If there is no such data set, or it could not be downloaded; TFDS and its data sets raise all kinds of
-            errors, of which a user needs one line.
+        UserError: If there is no such data set, or it could not be downloaded. TFDS and its data sets raise all kinds
+            of errors, of which a user needs one line.
     """
     try:
         with _quiet(quiet):

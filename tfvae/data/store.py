@@ -5,6 +5,7 @@ before float32, which takes four times as much.
 """
 
 import functools
+import math
 import os
 import secrets
 import shutil
@@ -57,28 +58,39 @@ def _preparer(shape):
     return tf.function(lambda image: images.prepare(_to_rgba(image), *shape), autograph=False)
 
 
-def _decoded(origin, shape):
-    """Yields (indices [n], images [n, H, W, C]) of all images that can be decoded."""
+def _decoded(origins, shape):
+    """Yields (split [n] str, indices [n], images [n, H, W, C]) of all images that can be decoded, a split at a time."""
     prepare = _preparer(shape)
-    each = origin.stream().map(
-        lambda index, image: (index, prepare(image)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=False
+    streams = [
+        origin.stream().map(lambda index, image, split=split: (split, index, image))
+        for split, origin in origins.items()
+    ]
+    # One pipeline for all splits, for TensorFlow takes a second to set up the decoders in each.
+    each = functools.reduce(lambda one, other: one.concatenate(other), streams).map(
+        lambda split, index, image: (split, index, prepare(image)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=False,
     )
     # What cannot be decoded is dropped here, and named afterwards as what did not arrive.
-    yield from each.ignore_errors(log_warning=False).batch(64).prefetch(2).as_numpy_iterator()
+    arriving = each.ignore_errors(log_warning=False).batch(64).prefetch(2)
+    for splits, indices, decoded in arriving.as_numpy_iterator():
+        for split in origins:
+            mine = splits == split.encode()
+            if mine.any():
+                yield split, indices[mine], decoded[mine]
 
 
-def _fill(origin, shape, split, write):
-    """Decodes all images, gives them to `write(indices, images)`, and returns the indices that arrived, sorted."""
-    arrived = np.zeros(origin.count, bool)
+def _fill(origins, shape, write=lambda split, indices, decoded: None):
+    """Decodes all images, gives them to `write`, and returns {split: [n] indices that arrived, sorted}."""
+    arrived = {split: np.zeros(origin.count, bool) for split, origin in origins.items()}
+    total = sum(origin.count for origin in origins.values())
     # Shown only where it takes long.
-    with tqdm(
-        total=origin.count, desc=f"Reading {split} images", unit="", delay=2.0, mininterval=0.5, leave=False
-    ) as bar:
-        for indices, decoded in _decoded(origin, shape):
-            write(indices, decoded)
-            arrived[indices] = True
+    with tqdm(total=total, desc="Reading images", unit="", delay=2.0, mininterval=0.5, leave=False) as bar:
+        for split, indices, decoded in _decoded(origins, shape):
+            write(split, indices, decoded)
+            arrived[split][indices] = True
             bar.update(len(indices))
-    return np.flatnonzero(arrived)
+    return {split: np.flatnonzero(there) for split, there in arrived.items()}
 
 
 def report_missing(origin, rows, settings):
@@ -110,59 +122,77 @@ def _from_disk(path, rows, shape):
     return gather
 
 
-def in_memory(origin, shape, split):
-    """Returns a `Store` of one array in memory."""
-    kept = np.empty([origin.count, *shape[:3]], np.uint8)
+def in_memory(origins, shape):
+    """Returns {split: `Store`} of arrays in memory."""
+    kept = {split: np.empty([origin.count, *shape[:3]], np.uint8) for split, origin in origins.items()}
 
-    def write(indices, decoded):
-        kept[indices] = decoded
+    def write(split, indices, decoded):
+        kept[split][indices] = decoded
 
-    rows = _fill(origin, shape, split, write)
-    return Store(len(rows), rows, _from_memory(kept if len(rows) == origin.count else kept[rows]))
+    stores = {}
+    for split, rows in _fill(origins, shape, write).items():
+        images_of_split = kept.pop(split)
+        complete = len(rows) == len(images_of_split)
+        stores[split] = Store(len(rows), rows, _from_memory(images_of_split if complete else images_of_split[rows]))
+    return stores
 
 
-def on_disk(origin, shape, split, folder):
-    """Returns a `Store` of a file below `folder`, which is written where no earlier run has left it."""
-    final = os.path.join(folder, "tfvae_store", source.digest(origin.identity, *shape))
+def _write_to_disk(origins, shape, folder):
+    def create(split, count):
+        return np.lib.format.open_memmap(os.path.join(folder, f"{split}.npy"), "w+", np.uint8, (count, *shape[:3]))
+
+    kept = {split: create(split, origin.count) for split, origin in origins.items()}
+
+    def write(split, indices, decoded):
+        kept[split][indices] = decoded
+
+    for split, rows in _fill(origins, shape, write).items():
+        kept[split].flush()
+        np.save(os.path.join(folder, f"{split}-rows.npy"), rows)
+
+
+def on_disk(origins, shape, folder):
+    """Returns {split: `Store`} of files below `folder`, which are written where no earlier run has left them."""
+    identities = [origin.identity for origin in origins.values()]
+    final = os.path.join(folder, "tfvae_store", source.digest(*identities, *shape))
     if not os.path.isdir(final):
         # Under a temporary name until complete, for another process may look for it, and this one may be stopped.
         temporary = f"{final}.incomplete-{secrets.token_hex(4)}"
         os.makedirs(temporary)
         try:
-            size = (origin.count, *shape[:3])
-            kept = np.lib.format.open_memmap(os.path.join(temporary, "images.npy"), "w+", np.uint8, size)
-
-            def write(indices, decoded):
-                kept[indices] = decoded
-
-            np.save(os.path.join(temporary, "rows.npy"), _fill(origin, shape, split, write))
-            kept.flush()
-            del kept
-            try:
-                os.rename(temporary, final)
-            except OSError:
-                if not os.path.isdir(final):  # Otherwise another process was first.
-                    raise
+            _write_to_disk(origins, shape, temporary)
+            os.rename(temporary, final)
+        except OSError:
+            if not os.path.isdir(final):  # Otherwise another process was first.
+                raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    rows = np.load(os.path.join(final, "rows.npy"), allow_pickle=False)
-    return Store(len(rows), rows, _from_disk(os.path.join(final, "images.npy"), rows, shape))
+    stores = {}
+    for split in origins:
+        rows = np.load(os.path.join(final, f"{split}-rows.npy"), allow_pickle=False)
+        stores[split] = Store(len(rows), rows, _from_disk(os.path.join(final, f"{split}.npy"), rows, shape))
+    return stores
 
 
-def nowhere(origin, shape, split):
-    """Returns a `Store` that decodes each image anew, each time."""
-    rows = _fill(origin, shape, split, lambda indices, decoded: None)
-    held = tf.constant(rows)
+def nowhere(origins, shape, settings):
+    """Returns {split: `Store`} that decode each image anew, each time."""
+    if any(origin.fetch is None for origin in origins.values()):
+        raise config.UserError(
+            f"--cache=none needs a folder or a file of images, got --data={settings.data}; use --cache=disk."
+        )
+    prepare = _preparer(shape)
 
-    def gather(numbers):
-        return tf.map_fn(
-            lambda number: _preparer(shape)(origin.fetch(tf.gather(held, number))),
+    def gather_from(origin, rows):
+        held = tf.constant(rows)
+        return lambda numbers: tf.map_fn(
+            lambda number: prepare(origin.fetch(tf.gather(held, number))),
             numbers,
             parallel_iterations=16,
             fn_output_signature=tf.TensorSpec(shape[:3], tf.uint8),
         )
 
-    return Store(len(rows), rows, gather)
+    found = _fill(origins, shape)
+    return {split: Store(len(rows), rows, gather_from(origins[split], rows)) for split, rows in found.items()}
 
 
 def keep(origins, shape, settings):
@@ -174,22 +204,14 @@ def keep(origins, shape, settings):
         settings: A `config.DataConfig`.
 
     Raises:
-        UserError: With --strict, if an image cannot be decoded; or if --cache=none does not suit the data.
+        UserError: If --cache=none does not suit the data.
     """
     kind = settings.cache
     if kind == "auto":
-        size = sum(origin.count for origin in origins.values()) * int(np.prod(shape[:3]))
+        size = sum(origin.count for origin in origins.values()) * math.prod(shape[:3])
         kind = "memory" if size <= _MEMORY_LIMIT else "disk"
-    stores = {}
-    for split, origin in origins.items():
-        if kind == "memory":
-            stores[split] = in_memory(origin, shape, split)
-        elif kind == "disk":
-            stores[split] = on_disk(origin, shape, split, source.data_dir(settings))
-        elif origin.fetch is None:
-            raise config.UserError(
-                f"--cache=none needs a folder or a file of images, got --data={settings.data}; use --cache=disk."
-            )
-        else:
-            stores[split] = nowhere(origin, shape, split)
-    return stores
+    if kind == "memory":
+        return in_memory(origins, shape)
+    if kind == "disk":
+        return on_disk(origins, shape, source.data_dir(settings))
+    return nowhere(origins, shape, settings)

@@ -1,0 +1,151 @@
+"""The stream of batches: nothing lost, every epoch in another order, the same for a seed, resumed exactly."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from tfvae import config, data
+
+COUNT, BATCH = 37, 5
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """Settings of a file of images that all differ, with official splits."""
+    images = np.random.default_rng(0).integers(0, 256, (COUNT + 12, 8, 9, 3), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("pipeline") / "images.npz"
+    np.savez(path, train=images[:COUNT], validation=images[COUNT : COUNT + 8], test=images[COUNT + 8 :])
+    folder = str(path.parent / "prepared")
+    return config.DataConfig(data=str(path), image_size=8, image_width=9, batch_size=BATCH, data_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def loaded(settings):
+    return data.load(settings)
+
+
+def take(dataset, count):
+    return [(images, weights) for images, weights in itertools.islice(dataset.as_numpy_iterator(), count)]
+
+
+def shown(batches):
+    """Returns uint8 [N, H, W, C]: the images of weight 1, in order."""
+    return np.concatenate([np.round(images[weights > 0] * 255).astype(np.uint8) for images, weights in batches])
+
+
+def multiset(images):
+    return sorted(image.tobytes() for image in images)
+
+
+def assert_same(batches, others):
+    for one, other in zip(batches, others, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_counts_and_element_spec(loaded):
+    assert isinstance(loaded, data.Data)
+    assert loaded.image_shape == (8, 9, 3)
+    assert (loaded.num_training, loaded.num_validation, loaded.num_test) == (37, 8, 4)
+    assert loaded.steps_per_epoch == 8  # ceil(37 / 5)
+    assert loaded.names["train"] is None
+    assert loaded.attributes == {"train": {}, "validation": {}, "test": {}}
+    for dataset in (loaded.training, loaded.training_from(7), loaded.validation, loaded.test):
+        images, weights = dataset.element_spec
+        assert (images.shape, images.dtype) == ((BATCH, 8, 9, 3), np.float32)
+        assert (weights.shape, weights.dtype) == ((BATCH,), np.float32)
+
+
+def test_no_image_is_lost_in_an_epoch_and_the_last_batch_is_padded(loaded):
+    batches = take(loaded.training, 24)
+    kept = loaded.images("train")
+    for epoch in range(3):
+        mine = batches[8 * epoch : 8 * epoch + 8]
+        assert multiset(shown(mine)) == multiset(kept)
+        assert all((weights == 1).all() for _, weights in mine[:-1])
+        assert mine[-1][1].tolist() == [1, 1, 0, 0, 0]  # 37 = 7 * 5 + 2
+    images = np.concatenate([images for images, _ in batches])
+    assert images.min() >= 0 and images.max() <= 1
+
+
+def test_order_differs_between_epochs_and_seeds_and_is_the_same_for_a_seed(loaded, settings):
+    batches = take(loaded.training, 24)
+    epochs = [shown(batches[8 * k : 8 * k + 8]).tobytes() for k in range(3)]
+    assert len({*epochs, loaded.images("train").tobytes()}) == 4
+    assert_same(batches, take(data.load(settings).training, 24))
+    other = take(data.load(dataclasses.replace(settings, seed=1)).training, 8)
+    assert shown(other).tobytes() not in epochs
+
+
+def test_the_shuffle_is_full(loaded):
+    """Each image is somewhere near each place of an epoch now and then, its neighbours in the file not beside it."""
+    kept = {image.tobytes(): k for k, image in enumerate(loaded.images("train"))}
+    epochs = 60
+    order = [kept[image.tobytes()] for image in shown(take(loaded.training, 8 * epochs))]
+    places = np.argsort(np.array(order).reshape(epochs, COUNT), axis=1)
+    # The mean place of 60 uniform draws from 0..36 has standard deviation 1.38 about 18; six of them are 8.3.
+    assert np.abs(places.mean(axis=0) - (COUNT - 1) / 2).max() < 8.3
+    steps = np.abs(np.diff(np.array(order).reshape(epochs, COUNT), axis=1))
+    assert np.mean(steps == 1) < 0.12  # 2 / 37 is expected.
+
+
+@pytest.mark.parametrize("augment", ["none", "flip"])
+@pytest.mark.parametrize("step", [0, 1, 7, 8, 9, 21, 24])
+def test_a_resumed_stream_is_the_tail_of_an_uninterrupted_one(settings, augment, step):
+    loaded = data.load(dataclasses.replace(settings, augment=augment))
+    assert_same(take(loaded.training_from(step), 12), take(loaded.training, step + 12)[step:])
+
+
+def test_a_stream_from_a_late_step_starts_at_once(loaded):
+    """A billion steps are not walked through: the test would not end."""
+    step = 10**9 + 3
+    assert step % 8 == 3
+    late = take(loaded.training_from(step), 5)
+    assert late[4][1].tolist() == [1, 1, 0, 0, 0]
+    assert multiset(shown(late)) <= multiset(loaded.images("train")) or len(shown(late)) == 22
+
+
+def test_held_out_splits_come_in_order_with_weights(loaded):
+    for split, dataset, weights in (
+        ("validation", loaded.validation, [1] * 8 + [0] * 2),
+        ("test", loaded.test, [1] * 4 + [0]),
+    ):
+        batches = list(dataset.as_numpy_iterator())
+        assert np.concatenate([weight for _, weight in batches]).tolist() == weights
+        np.testing.assert_array_equal(shown(batches), loaded.images(split))
+
+
+def test_all_caches_give_the_same(settings, loaded):
+    expected = take(loaded.training, 11)
+    for cache in ("memory", "disk", "none"):
+        other = data.load(dataclasses.replace(settings, cache=cache))
+        assert_same(take(other.training, 11), expected)
+        for split in ("train", "validation", "test"):
+            np.testing.assert_array_equal(other.images(split), loaded.images(split))
+
+
+def test_flip_mirrors_about_half_of_the_training_images_and_no_others(settings, loaded):
+    flipped = data.load(dataclasses.replace(settings, augment="flip"))
+    plain, changed = take(loaded.training, 32), take(flipped.training, 32)
+    mirrored = []
+    for (images, weights), (other, other_weights) in zip(plain, changed, strict=True):
+        np.testing.assert_array_equal(weights, other_weights)
+        for image, candidate in zip(images, other, strict=True):
+            is_mirrored = np.array_equal(candidate, image[:, ::-1])
+            assert is_mirrored or np.array_equal(candidate, image)
+            mirrored.append(is_mirrored)
+    assert 0.35 < np.mean(mirrored) < 0.65  # 160 coins: six standard deviations are 0.24; this is four.
+    per_epoch = np.array(mirrored).reshape(4, 40)
+    assert not (per_epoch[0] == per_epoch[1]).all()
+    assert_same(list(flipped.validation.as_numpy_iterator()), list(loaded.validation.as_numpy_iterator()))
+
+
+def test_a_batch_of_exactly_all_images(settings):
+    loaded = data.load(dataclasses.replace(settings, batch_size=COUNT))
+    assert loaded.steps_per_epoch == 1
+    (batch,) = take(loaded.training, 1)
+    assert batch[1].all() and multiset(shown([batch])) == multiset(loaded.images("train"))
+    with pytest.raises(config.UserError, match="one batch of 38 training images, got 37"):
+        data.load(dataclasses.replace(settings, batch_size=COUNT + 1))
