@@ -20,6 +20,10 @@ class ELBO:
     def get_config(self):
         return {}
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
 
 @keras.saving.register_keras_serializable("tfvae")
 class Beta:
@@ -60,3 +64,7 @@ class FreeBits:
 
     def get_config(self):
         return {"nats": self.nats}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

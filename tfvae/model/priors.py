@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.model.layers import dense, silu
+
 
 def _log_normal(noise):
     """Returns log N(noise; 0, I) in nats, [...], of `noise` [..., Z]."""
@@ -59,20 +61,13 @@ class Flow(keras.layers.Layer):
         self._orders = [order.permutation(latent_dim) for _ in range(couplings)]
         self._kept = latent_dim // 2
         moved = latent_dim - self._kept
-        self._networks = [
-            keras.Sequential(
-                [
-                    keras.layers.Dense(hidden, activation="silu"),
-                    keras.layers.Dense(hidden, activation="silu"),
-                    keras.layers.Dense(2 * moved, kernel_initializer="zeros"),  # The identity at first.
-                ],
-                name=f"coupling_{index}",
-            )
-            for index in range(couplings)
-        ]
-        for network in self._networks:
-            network.build((None, self._kept))
+        self._networks = [self._network(2 * moved, f"coupling_{index}") for index in range(couplings)]
         self.built = True
+
+    def _network(self, outputs, name):
+        kept = keras.Input((self._kept,))
+        x = silu(dense(silu(dense(kept, self.hidden)), self.hidden))
+        return keras.Model(kept, dense(x, outputs, scale=0.0), name=name)  # The identity at first.
 
     def _coupling(self, network, kept):
         """Returns (shift, log-scale), both [..., Z - kept], the latter within +-2."""

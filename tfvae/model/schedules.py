@@ -31,6 +31,10 @@ class Schedule:
     def get_config(self):
         return {"kind": self.kind, "value": self.value, "steps": self.steps}
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
 
 def learning_rate(first, last, steps):
     """Returns a Keras schedule that falls (or rises) exponentially from `first` to `last` over `steps`."""

@@ -185,8 +185,7 @@ class _Averaged:
 
 
 def _unpack(data):
-    """Returns (images, weights [B]) of a batch: images alone weigh 1 each."""
-    images, weights = data if isinstance(data, tuple | list) and len(data) == 2 else (data, None)
-    if isinstance(images, tuple | list):
-        (images,) = images
+    """Returns (images, weights [B]) of a batch: of images, (images, weights), or what `fit(x, sample_weight=...)` gives."""
+    images, second, third = keras.utils.unpack_x_y_sample_weight(data)
+    weights = second if third is None else third
     return images, tf.ones(tf.shape(images)[:1]) if weights is None else weights
