@@ -4,11 +4,12 @@ Plain child processes rather than `multiprocessing`: they never import the calle
 without a guard, or a notebook) nor TensorFlow, and start within half a second.
 """
 
+import base64
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
-import pickle
 import queue
 import subprocess
 import sys
@@ -28,24 +29,20 @@ class Avatar(NamedTuple):
 
 
 def _work(style, size):
-    """Answers lists of avatar numbers from stdin with lists of `Avatar` on stdout, both pickled, until stdin ends."""
+    """Answers each line of avatar numbers on stdin with a line of avatars on stdout, both JSON, until stdin ends."""
     from tfvae.data import artwork as artworks
     from tfvae.data import visibility
 
     art = artworks.load(style)
     shows = visibility.Visibility(style, size)
-    while True:
-        try:
-            numbers = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
+    for line in sys.stdin:
         avatars = []
-        for number in numbers:
+        for number in json.loads(line):
             indices = artworks.sample(art, number)
             drawing = artworks.render(art, size, artworks.pins(art, indices))
-            avatars.append(tuple(Avatar(indices, shows.marks(indices, drawing), drawing.png)))
-        pickle.dump(avatars, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+            visible = [bool(mark) for mark in shows.marks(indices, drawing)]
+            avatars.append([[int(index) for index in indices], visible, base64.b64encode(drawing.png).decode()])
+        print(json.dumps(avatars), flush=True)
 
 
 @contextlib.contextmanager
@@ -59,7 +56,11 @@ def _processes(style, size, count):
     try:
         for _ in range(count):
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": paths},
+                text=True,
             )
             started.append(process)
             free.put(process)
@@ -90,10 +91,12 @@ def draw_all(style, size, numbers, progress=lambda count: None):
         def draw(chunk):
             process = free.get()
             try:
-                pickle.dump(chunk, process.stdin)
-                process.stdin.flush()
-                return pickle.load(process.stdout)
-            except (EOFError, BrokenPipeError):
+                print(json.dumps([int(number) for number in chunk]), file=process.stdin, flush=True)
+                return [
+                    Avatar(tuple(indices), tuple(visible), base64.b64decode(png))
+                    for indices, visible, png in json.loads(process.stdout.readline())
+                ]
+            except (BrokenPipeError, json.JSONDecodeError):
                 raise RuntimeError(
                     f"A process that draws {style} avatars ended early, see its message above."
                 ) from None
@@ -103,7 +106,7 @@ def draw_all(style, size, numbers, progress=lambda count: None):
         try:
             for avatars in pool.map(draw, chunks):
                 progress(len(avatars))
-                yield from (Avatar(*avatar) for avatar in avatars)
+                yield from avatars
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,0 +1,214 @@
+"""A training as its user meets it: what it leaves, that it repeats, that it resumes as if nothing had happened."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfvae import config, serving, training
+from tfvae.training import callbacks, checkpoints
+
+TINY = {"image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 3, "jit": False, "cache": "memory"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """20 images, of which training sees 16: its last batch holds one."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for number in range(20):
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+def settings_for(folder, place, **others):
+    settings = {**TINY, "data": str(folder), "data_dir": str(place / "data"), "name": "run"}
+    return config.TrainConfig(runs_dir=str(place / "runs"), export_dir=str(place / "saved_models"), **{**settings, **others})
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """(run folder, settings, exported version) of an uninterrupted training."""
+    place = tmp_path_factory.mktemp("whole")
+    settings = settings_for(folder, place)
+    version = training.fit(settings)
+    return place / "runs" / "run", settings, version
+
+
+def records(run):
+    return (run / "metrics.jsonl").read_text(), (run / "loss_per_batch.csv").read_text()
+
+
+def last_checkpoint(run):
+    with np.load(max((run / "checkpoints").glob("*.npz")), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def assert_equal_runs(one, other):
+    assert records(one) == records(other)
+    first, second = last_checkpoint(one), last_checkpoint(other)
+    assert first.keys() == second.keys() and first["step"] == second["step"]
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
+
+
+def test_a_run_leaves_what_the_readme_says(whole):
+    run, settings, version = whole
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert {"flags.cfg", "metrics.jsonl", "loss_per_batch.csv", "learning_curve.png", "test.json"} <= names
+    assert {"checkpoints/000000006.npz", "checkpoints/000000012.npz"} <= names
+    for picture in ("reconstructions", "samples", "walk"):
+        assert f"pictures/epoch_0002_{picture}.png" in names
+    assert any(name.startswith("tensorboard/events") for name in names)
+    assert version.name == "1" and (version / "saved_model.pb").is_file()
+
+
+def test_records_agree_with_each_other(whole):
+    run, settings, _ = whole
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = list(csv.reader((run / "loss_per_batch.csv").read_text().splitlines()))[1:]
+    assert [int(step) for step, _ in rows] == list(range(1, 13))
+    losses = np.array([float(loss) for _, loss in rows])
+    # Sixteen images in batches of 3: the last batch of an epoch has one image, and counts for one.
+    weights = np.array([3, 3, 3, 3, 3, 1])
+    for epoch, part in zip(epochs, losses.reshape(2, 6), strict=True):
+        np.testing.assert_allclose(epoch["loss"], np.average(part, weights=weights), rtol=1e-5)
+        np.testing.assert_allclose(epoch["loss"], epoch["distortion"] + epoch["rate"], rtol=1e-5)
+    np.testing.assert_allclose(epochs[-1]["learning_rate"], settings.lr_end, rtol=1e-4)
+
+
+def test_the_export_is_the_averaged_model(whole):
+    run, settings, version = whole
+    served = serving.Served(version)
+    images = np.random.default_rng(1).random((3, 8, 8, 3), dtype=np.float32)
+    from tfvae.training.fit import _compiled
+
+    vae = _compiled(settings, (8, 8, 3), 6)
+    checkpoints.restore(vae, run / "checkpoints")
+    with vae.averaged_weights():
+        np.testing.assert_allclose(served.reconstruct(images), vae(images), atol=1e-5)
+    assert np.abs(served.reconstruct(images) - vae(images)).max() > 1e-6
+
+
+def test_the_same_settings_give_the_same_run(whole, folder, tmp_path):
+    training.fit(settings_for(folder, tmp_path))
+    assert_equal_runs(tmp_path / "runs" / "run", whole[0])
+
+
+def test_flags_cfg_repeats_the_run(whole):
+    from tfvae import commandline
+
+    run, settings, _ = whole
+    assert commandline.read_flagfile(config.TrainConfig, run / "flags.cfg") == settings
+
+
+@pytest.mark.parametrize("stop_at", [2, 6, 9])
+def test_a_run_that_was_stopped_resumes_as_if_nothing_had_happened(whole, folder, tmp_path, monkeypatch, stop_at, capsys):
+    settings = settings_for(folder, tmp_path)
+    original = callbacks.Progress.on_train_batch_end
+
+    def stop(self, batch, logs=None):
+        if self.step + 1 == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Progress, "on_train_batch_end", stop)
+        assert training.fit(settings) is None
+    assert "--resume" in capsys.readouterr().err
+    assert not (tmp_path / "saved_models").exists()
+    training.fit(dataclasses.replace(settings, resume=True))
+    assert_equal_runs(tmp_path / "runs" / "run", whole[0])
+
+
+def test_a_run_that_was_killed_repeats_what_no_checkpoint_holds(whole, folder, tmp_path, monkeypatch):
+    settings = settings_for(folder, tmp_path)
+    original = callbacks.Progress.on_train_batch_end
+
+    class Killed(BaseException):
+        pass
+
+    def kill(self, batch, logs=None):
+        original(self, batch, logs)
+        if self.step == 10:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(callbacks.Progress, "on_train_batch_end", kill)
+        training.fit(settings)
+    # What the killed run wrote after its checkpoint must not be found twice.
+    with open(tmp_path / "runs" / "run" / "metrics.jsonl", "a") as file:
+        file.write('{"epoch": 2}\n')
+    newest = max((tmp_path / "runs" / "run" / "checkpoints").glob("*.npz"))
+    assert newest.name == "000000006.npz"
+    training.fit(dataclasses.replace(settings, resume=True))
+    assert_equal_runs(tmp_path / "runs" / "run", whole[0])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(folder, tmp_path, monkeypatch):
+    settings = settings_for(folder, tmp_path)
+    original = callbacks.Progress.on_train_batch_end
+
+    def spoil(self, batch, logs=None):
+        if self.step == 7:
+            self.model.last_loss.assign(float("nan"))
+        original(self, batch, logs)
+
+    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", spoil)
+    with pytest.raises(config.UserError, match=r"The loss is nan at step 8 \(epoch 2\).*lower --lr"):
+        training.fit(settings)
+    assert [path.name for path in (tmp_path / "runs" / "run" / "checkpoints").iterdir()] == ["000000006.npz"]
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(whole, tmp_path, capsys):
+    from tfvae.training.fit import _compiled
+
+    run, settings, _ = whole
+    copies = tmp_path / "checkpoints"
+    copies.mkdir()
+    for path in (run / "checkpoints").iterdir():
+        (copies / path.name).write_bytes(path.read_bytes())
+    newest = bytearray((copies / "000000012.npz").read_bytes())
+    newest[len(newest) // 2] ^= 255
+    (copies / "000000012.npz").write_bytes(newest)
+    assert checkpoints.restore(_compiled(settings, (8, 8, 3), 6), copies) == 6
+    assert "000000012.npz is damaged" in capsys.readouterr().out
+
+
+def test_nothing_is_overwritten(whole):
+    run, settings, _ = whole
+    before = records(run)
+    with pytest.raises(config.UserError, match="exists: --resume continues this run, --name=OTHER starts another"):
+        training.fit(settings)
+    with pytest.raises(config.UserError, match="--lr: .* was started with 0.0001, got 0.5"):
+        training.fit(dataclasses.replace(settings, lr=0.5, resume=True))
+    assert records(run) == before
+
+
+def test_a_folder_of_something_else_is_refused(folder, tmp_path):
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    (tmp_path / "runs" / "run" / "thesis.tex").write_text("years of work")
+    with pytest.raises(config.UserError, match="is no run folder, and not empty"):
+        training.fit(settings_for(folder, tmp_path))
+
+
+def test_export_run_writes_the_next_version(whole):
+    run, settings, version = whole
+    again = training.export_run(
+        config.ExportConfig(name="run", runs_dir=settings.runs_dir, export_dir=settings.export_dir)
+    )
+    assert again == version.parent / "2"
+    images = np.random.default_rng(1).random((3, 8, 8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(serving.Served(again).reconstruct(images), serving.Served(version).reconstruct(images))
+
+
+def test_runs_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(config.UserError, match="--runs_dir: no run in"):
+        training.export_run(config.ExportConfig(runs_dir=str(tmp_path)))
+    with pytest.raises(config.UserError, match="--name: no run 'nope' in"):
+        training.export_run(config.ExportConfig(name="nope", runs_dir=str(tmp_path)))
