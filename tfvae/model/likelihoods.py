@@ -139,7 +139,9 @@ class DiscretisedLogistic(Likelihood):
         above = (images - mean + 0.5 / 255) * inverse_scale
         below = (images - mean - 0.5 / 255) * inverse_scale
         # log(sigmoid(above) - sigmoid(below)), in a form that neither cancels nor overflows.
-        inside = tf.math.log_sigmoid(above) + tf.math.log_sigmoid(-below) + tf.math.log(-tf.math.expm1(-inverse_scale / 255))
+        inside = (
+            tf.math.log_sigmoid(above) + tf.math.log_sigmoid(-below) + tf.math.log(-tf.math.expm1(-inverse_scale / 255))
+        )
         log_mass = tf.where(
             images < 0.5 / 255,
             tf.math.log_sigmoid(above),

@@ -185,7 +185,7 @@ class _Averaged:
 
 
 def _unpack(data):
-    """Returns (images, weights [B]) of a batch: of images, (images, weights), or what `fit(x, sample_weight=...)` gives."""
+    """Returns (images, weights [B]) of images, of (images, weights), or of what `fit(x, sample_weight=w)` gives."""
     images, second, third = keras.utils.unpack_x_y_sample_weight(data)
     weights = second if third is None else third
     return images, tf.ones(tf.shape(images)[:1]) if weights is None else weights

@@ -32,7 +32,9 @@ def save(vae, folder, step):
     """
     arrays = [np.asarray(variable) for variable in _state(vae)]
     if not all(np.all(np.isfinite(array)) for array in arrays if array.dtype.kind == "f"):
-        raise config.UserError(f"Weights are not finite at step {step}; checkpoints before it are kept. Try a lower --lr.")
+        raise config.UserError(
+            f"Weights are not finite at step {step}; checkpoints before it are kept. Try a lower --lr."
+        )
     folder = pathlib.Path(folder)
     temporary = folder / f"writing-{os.getpid()}"
     try:
