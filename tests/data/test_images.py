@@ -230,6 +230,8 @@ def test_prepare_is_what_pillow_makes_of_it(fit, size, wanted):
         found = images.prepare(tf.constant(rgba), *wanted, channels, fit, (250, 100, 0)).numpy()
         assert found.dtype == np.uint8 and found.shape == (*wanted, channels)
         assert np.abs(found.astype(int) - expected).max() <= 1
+        batch = tf.constant(np.stack([rgba, rgba[::-1]]))
+        np.testing.assert_array_equal(images.prepare(batch, *wanted, channels, fit, (250, 100, 0))[0], found)
 
 
 def test_an_opaque_image_of_the_size_wanted_is_left_alone():

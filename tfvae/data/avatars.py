@@ -8,8 +8,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from tfvae import config
-from tfvae.data import artwork as artworks
-from tfvae.data import drawers, source
+from tfvae.data import artwork, drawers, source, styles
 
 DEFAULT_STYLE = "personas"
 COUNTS = (10_000, 1_000, 1_000)  # To train, to validate, to test.
@@ -34,7 +33,7 @@ class AvatarsConfig(tfds.core.BuilderConfig):
 
 def make_config(style=DEFAULT_STYLE, size=60, counts=COUNTS):
     """Returns the builder's config; its name tells all that the avatars depend on, the artwork's version too."""
-    name = f"{style}_{size}_{artworks.artwork_version()}"
+    name = f"{style}_{size}_{styles.artwork_version()}"
     if tuple(counts) != COUNTS:
         name += "_" + "_".join(str(count) for count in counts)
     return AvatarsConfig(name=name, style=style, size=size, counts=tuple(counts))
@@ -42,10 +41,10 @@ def make_config(style=DEFAULT_STYLE, size=60, counts=COUNTS):
 
 def _different(style, size, wanted):
     """Returns up to `wanted` avatars, no two of which have the same picture."""
-    artwork = artworks.load(style)
+    art = styles.load(style)
     numbers, seen = [], set()
     for number in range(_CANDIDATES * wanted):
-        indices = artworks.sample(artwork, number)
+        indices = artwork.sample(art, number)
         if indices not in seen:
             seen.add(indices)
             numbers.append(number)
@@ -76,7 +75,7 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
     """DiceBear avatars: 10,000 to train, 1,000 to validate, 1,000 to test; no picture occurs twice.
 
     A style that has fewer different avatars gives what it has. One value of one attribute is rare on purpose, see
-    `artwork.load`. `visible` says of each attribute whether a change of it would change a pixel.
+    `styles.load`. `visible` says of each attribute whether a change of it would change a pixel.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -85,17 +84,17 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
 
     def __init__(self, *, style=DEFAULT_STYLE, size=60, counts=COUNTS, **arguments):
         """As `tfds.core.GeneratorBasedBuilder`, of the `style`, `size` and `counts` of `AvatarsConfig`."""
-        artworks.load(style)
+        styles.load(style)
         super().__init__(config=make_config(style, size, counts), **arguments)
 
     def _info(self):
         chosen = self.builder_config
-        artwork = artworks.load(chosen.style)
-        meta = artwork.style.meta()
+        art = styles.load(chosen.style)
+        meta = art.style.meta()
         origin = f"{meta.source().name() or chosen.style} by {meta.creator().name() or 'unknown'}"
         licence = f"{meta.license().name()} ({meta.license().url()})"
-        rare = f" The rare value is {artwork.rare[0]} = {artwork.rare[1]}." if artwork.rare else ""
-        labels = {one.name: tfds.features.ClassLabel(names=one.values) for one in artwork.attributes}
+        rare = f" The rare value is {art.rare[0]} = {art.rare[1]}." if art.rare else ""
+        labels = {one.name: tfds.features.ClassLabel(names=one.values) for one in art.attributes}
         return tfds.core.DatasetInfo(
             builder=self,
             description=f"{Avatars.__doc__}\n\nArtwork: {origin}, {licence}. {meta.license().text() or ''}{rare}",
@@ -127,7 +126,7 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
         return generators
 
     def _generate_examples(self, first, avatars):
-        names = [attribute.name for attribute in artworks.load(self.builder_config.style).attributes]
+        names = [attribute.name for attribute in styles.load(self.builder_config.style).attributes]
         for number, avatar in enumerate(avatars, start=first):
             yield (
                 number,

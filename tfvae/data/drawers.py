@@ -30,16 +30,15 @@ class Avatar(NamedTuple):
 
 def _work(style, size):
     """Answers each line of avatar numbers on stdin with a line of avatars on stdout, both JSON, until stdin ends."""
-    from tfvae.data import artwork as artworks
-    from tfvae.data import visibility
+    from tfvae.data import artwork, styles, visibility
 
-    art = artworks.load(style)
+    art = styles.load(style)
     shows = visibility.Visibility(style, size)
     for line in sys.stdin:
         avatars = []
         for number in json.loads(line):
-            indices = artworks.sample(art, number)
-            drawing = artworks.render(art, size, artworks.pins(art, indices))
+            indices = artwork.sample(art, number)
+            drawing = artwork.render(art, size, artwork.pins(art, indices))
             visible = [bool(mark) for mark in shows.marks(indices, drawing)]
             avatars.append([[int(index) for index in indices], visible, base64.b64encode(drawing.png).decode()])
         print(json.dumps(avatars), flush=True)

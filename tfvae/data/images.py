@@ -113,49 +113,53 @@ def decode(image_bytes):
     return tf.ensure_shape(image, [None, None, 4])
 
 
+def _size(image):
+    """Returns the height and width of [..., h, w, c], int32."""
+    return tf.unstack(tf.shape(image)[-3:-1])
+
+
 def _crop(image, height, width):
-    """Returns the largest middle part of [h, w, c] that has the aspect ratio of height x width."""
-    size = tf.cast(tf.shape(image)[:2], tf.int64)
-    h, w = size[0], size[1]
+    """Returns the largest middle part of [..., h, w, c] that has the aspect ratio of height x width."""
+    h, w = (tf.cast(length, tf.int64) for length in _size(image))
     new_w = tf.cast(tf.round(tf.cast(h * width, tf.float64) / height), tf.int64)
     new_h = tf.cast(tf.round(tf.cast(w * height, tf.float64) / width), tf.int64)
     new_w, new_h = tf.clip_by_value(new_w, 1, w), tf.clip_by_value(new_h, 1, h)
     top, left = (h - new_h) // 2, (w - new_w) // 2
-    return image[top : top + new_h, left : left + new_w]
+    return image[..., top : top + new_h, left : left + new_w, :]
 
 
 def _resize(image, size):
     def resized():
         return tf.image.resize(image, size, method="bilinear", antialias=True)
 
-    same = tf.reduce_all(tf.shape(image)[:2] == size)
-    return tf.cond(same, lambda: tf.ensure_shape(image, [None, None, 3]), resized)
+    same = tf.reduce_all(tf.stack(_size(image)) == size)
+    return tf.cond(same, lambda: image, resized)
 
 
 def _pad(image, height, width, background):
-    """Returns [height, width, c]: the whole image in the middle, `background` beside it."""
-    h, w = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float64))
+    """Returns [..., height, width, c]: the whole image in the middle, `background` beside it."""
+    h, w = (tf.cast(length, tf.float64) for length in _size(image))
     scale = tf.minimum(height / h, width / w)
     new_h = tf.clip_by_value(tf.cast(tf.round(h * scale), tf.int32), 1, height)
     new_w = tf.clip_by_value(tf.cast(tf.round(w * scale), tf.int32), 1, width)
     top, left = (height - new_h) // 2, (width - new_w) // 2
-    margins = [[top, height - new_h - top], [left, width - new_w - left], [0, 0]]
+    margins = [[0, 0]] * (image.shape.rank - 3) + [[top, height - new_h - top], [left, width - new_w - left], [0, 0]]
     # Padded as a difference from the background, for tf.pad takes one number for all channels.
     return tf.pad(_resize(image, [new_h, new_w]) - background, margins) + background
 
 
 def prepare(rgba, height, width, channels, fit, background_rgb):
-    """Makes an image of any size what the model takes.
+    """Makes an image of any size what the model takes, or images of one size.
 
     Args:
-        rgba: [h, w, 4] uint8.
+        rgba: [h, w, 4] or [n, h, w, 4] uint8.
         height, width: The size wanted, Python integers.
         channels: 1 for grey (BT.601 luma), 3 for RGB.
         fit: What becomes of another aspect ratio: "crop" keeps the middle, "pad" adds background, "stretch" distorts.
         background_rgb: Three numbers from 0 to 255: the colour behind transparent pixels and padding.
 
     Returns:
-        [height, width, channels] uint8.
+        [height, width, channels] or [n, height, width, channels] uint8.
     """
     background = tf.constant(background_rgb, tf.float32)
     rgba = tf.cast(rgba, tf.float32)
@@ -169,4 +173,4 @@ def prepare(rgba, height, width, channels, fit, background_rgb):
     if channels == 1:
         image = tf.reduce_sum(image * _LUMA, axis=-1, keepdims=True)
     image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-    return tf.ensure_shape(image, [height, width, channels])
+    return tf.ensure_shape(image, [*rgba.shape[:-3], height, width, channels])

@@ -149,8 +149,7 @@ def load(settings):
     channels = settings.channels or max(origin.channels for origin in origins.values())
     shape = stores.Shape(*settings.height_and_width, channels, settings.fit, settings.background_rgb)
     kept = stores.keep(origins, shape, settings)
-    for split, origin in origins.items():
-        stores.report_missing(origin, kept[split].rows, settings)
+    stores.report_missing(origins, kept, settings)
     held, batch_size = kept["train"].count, settings.batch_size
     if held < batch_size:
         found = "none that can be decoded" if origins["train"].count and not held else f"{held}"

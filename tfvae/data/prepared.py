@@ -171,7 +171,8 @@ def avatars(settings):
     from tfvae.data import avatars as builders
 
     style = settings.data.partition("/")[2] or builders.DEFAULT_STYLE
-    make = functools.partial(builders.Avatars, style=style, size=max(settings.height_and_width))
+    size = max(settings.height_and_width)
+    make = functools.partial(builders.Avatars, style=style, size=size, counts=builders.COUNTS)
     return _sources(_prepare(make, settings, quiet=True), settings)
 
 

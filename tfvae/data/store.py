@@ -21,6 +21,7 @@ from tfvae.data import images, source
 
 _MEMORY_LIMIT = 2 * 1024**3
 _NAMED = 10
+_PIXELS_AT_ONCE = 2**22
 
 
 class Shape(NamedTuple):
@@ -42,13 +43,13 @@ class Store(NamedTuple):
 
 
 def _to_rgba(image):
-    """Returns the content of a file, or uint8 [h, w, 1, 3 or 4], as uint8 [h, w, 4]."""
+    """Returns the content of a file as uint8 [h, w, 4], or uint8 [..., h, w, 1, 3 or 4] as uint8 [..., h, w, 4]."""
     if image.dtype == tf.string:
         return images.decode(image)
     if image.shape[-1] == 1:
         image = tf.repeat(image, 3, axis=-1)
     if image.shape[-1] == 3:
-        image = tf.concat([image, tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0), tf.constant(255, tf.uint8))], -1)
+        image = tf.concat([image, tf.ones_like(image[..., :1]) * 255], axis=-1)
     return image
 
 
@@ -59,25 +60,26 @@ def _preparer(shape):
 
 
 def _decoded(origins, shape):
-    """Yields (split [n] str, indices [n], images [n, H, W, C]) of all images that can be decoded, a split at a time."""
+    """Yields (split [n] bytes, indices [n], images [n, H, W, C]) of all images that can be decoded."""
     prepare = _preparer(shape)
     streams = [
         origin.stream().map(lambda index, image, split=split: (split, index, image))
         for split, origin in origins.items()
     ]
+    if streams[0].element_spec[2].dtype != tf.string:  # Pixels already, of one size in each split: many at once.
+        streams = [
+            stream.batch(max(1, _PIXELS_AT_ONCE // math.prod(stream.element_spec[2].shape))) for stream in streams
+        ]
     # One pipeline for all splits, for TensorFlow takes a second to set up the decoders in each.
     each = functools.reduce(lambda one, other: one.concatenate(other), streams).map(
         lambda split, index, image: (split, index, prepare(image)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=False,
     )
-    # What cannot be decoded is dropped here, and named afterwards as what did not arrive.
-    arriving = each.ignore_errors(log_warning=False).batch(64).prefetch(2)
-    for splits, indices, decoded in arriving.as_numpy_iterator():
-        for split in origins:
-            mine = splits == split.encode()
-            if mine.any():
-                yield split, indices[mine], decoded[mine]
+    if streams[0].element_spec[2].dtype == tf.string:
+        # What cannot be decoded is dropped here, and named afterwards as what did not arrive.
+        each = each.ignore_errors(log_warning=False).batch(64)
+    return each.prefetch(2).as_numpy_iterator()
 
 
 def _fill(origins, shape, write=lambda split, indices, decoded: None):
@@ -86,21 +88,33 @@ def _fill(origins, shape, write=lambda split, indices, decoded: None):
     total = sum(origin.count for origin in origins.values())
     # Shown only where it takes long.
     with tqdm(total=total, desc="Reading images", unit="", delay=2.0, mininterval=0.5, leave=False) as bar:
-        for split, indices, decoded in _decoded(origins, shape):
-            write(split, indices, decoded)
-            arrived[split][indices] = True
+        for splits, indices, decoded in _decoded(origins, shape):
+            for split in origins:
+                mine = splits == split.encode()
+                if mine.any():
+                    write(split, indices[mine], decoded[mine])
+                    arrived[split][indices[mine]] = True
             bar.update(len(indices))
     return {split: np.flatnonzero(there) for split, there in arrived.items()}
 
 
-def report_missing(origin, rows, settings):
-    """Names the images that could not be decoded, in one warning, or one error with --strict."""
-    missing = np.setdiff1d(np.arange(origin.count), rows)
-    if not len(missing):
+def report_missing(origins, kept, settings):
+    """Names the images that could not be decoded, in one warning, or one error with --strict.
+
+    Args:
+        origins: {split: `source.Source`}.
+        kept: {split: `Store`}.
+        settings: A `config.DataConfig`.
+    """
+    names, total = [], 0
+    for split, origin in origins.items():
+        total += origin.count
+        missing = np.setdiff1d(np.arange(origin.count), kept[split].rows)
+        names += [origin.names[index] if origin.names else f"{split} image {index}" for index in missing]
+    if not names:
         return
-    names = [origin.names[index] if origin.names else f"number {index}" for index in missing[:_NAMED]]
-    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    message = f"{len(missing)} of {origin.count} images cannot be decoded: {', '.join(names)}{more}"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    message = f"{len(names)} of {total} images cannot be decoded: {', '.join(sorted(names)[:_NAMED])}{more}"
     if settings.strict:
         raise config.UserError(f"--data={settings.data}: {message}.")
     warnings.warn(f"{message}; they are left out.", stacklevel=2)

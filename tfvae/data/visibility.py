@@ -10,17 +10,9 @@ import math
 
 import numpy as np
 
-from tfvae.data import artwork as artworks
+from tfvae.data import artwork, styles
 
 _MOST_STATES = 2000  # A component with more is not drawn alone in all of them; its avatars are redrawn instead.
-
-
-def _components(elements):
-    """Yields the names of the components that `elements` draw directly."""
-    for element in elements:
-        if element.type() == "component":
-            yield element.name()
-        yield from _components(element.children())
 
 
 def _family(style, name):
@@ -28,7 +20,7 @@ def _family(style, name):
     family = {name}
     component = style.components().get(name)
     for variant in component.variants().values() if component else ():
-        for inner in _components(variant.elements()):
+        for inner in styles.components(variant.elements()):
             if inner not in family:
                 family |= _family(style, inner)
     return family
@@ -38,11 +30,11 @@ class Visibility:
     """Tells which attributes of the avatars of one style and size show."""
 
     def __init__(self, style, size):
-        self._art = artworks.load(style)
+        self._art = styles.load(style)
         self._size = size
         self._position = {attribute.name: k for k, attribute in enumerate(self._art.attributes)}
         self._values = {attribute.name: attribute.values for attribute in self._art.attributes}
-        self._top = tuple(dict.fromkeys(_components(self._art.style.canvas().elements())))
+        self._top = tuple(dict.fromkeys(styles.components(self._art.style.canvas().elements())))
         kinds = ("", "Rotate", "Scale", "TranslateX", "TranslateY")
         names = {top: {one + kind for one in _family(self._art.style, top) for kind in kinds} for top in self._top}
         self._members = {top: tuple(name for name in self._position if name in names[top]) for top in self._top}
@@ -62,17 +54,17 @@ class Visibility:
             context: 0 or 1: which of two palettes colours everything.
             color: (attribute, index) that differs from the palette, or None.
         """
-        pins = {other: None for other in self._top if other != top}
+        pins = self._art.fixed | {other: None for other in self._top if other != top}
         for name in self._colors:
             pins[name] = self._values[name][0 if context == 0 else -1]
         if color:
             pins[color[0]] = self._values[color[0]][color[1]]
         pins.update((name, None if value == "none" else value) for name, value in state)
-        drawing = artworks.render(self._art, self._size, pins)
+        drawing = artwork.render(self._art, self._size, pins)
         return self._flat(drawing.png), drawing.accessed
 
     def _flat(self, png):
-        return np.ascontiguousarray(artworks.pixels(png)).view(np.uint32).ravel()
+        return np.ascontiguousarray(artwork.pixels(png)).view(np.uint32).ravel()
 
     def _find_touched(self, top, state):
         """Returns [S * S] bool: the pixels that the component changes where nothing else is, in either palette."""
@@ -114,7 +106,7 @@ class Visibility:
         for index in range(len(self._values[name])):
             changed = (*indices[:position], index, *indices[position + 1 :])
             if index != indices[position]:
-                drawing = artworks.render(self._art, self._size, artworks.pins(self._art, changed))
+                drawing = artwork.render(self._art, self._size, artwork.pins(self._art, changed))
                 if np.any(self._flat(drawing.png) != image):
                     return True
         return False
