@@ -62,7 +62,10 @@ def test_files_are_short(path):
 @pytest.mark.parametrize("command", sorted(ENTRY_POINTS))
 def test_help_needs_no_tensorflow(command):
     answer = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", f"tfvae.{command}", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-m", f"tfvae.{command}", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "Flags, with their defaults:" in answer.stdout
     imports = {line.split("|")[-1].strip().split(".")[0] for line in answer.stderr.splitlines()}

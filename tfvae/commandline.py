@@ -31,7 +31,10 @@ def _help(settings_class, description):
         if choices:
             words += f" One of {', '.join(str(choice) for choice in choices)}."
         lines += textwrap.wrap(words, 100, initial_indent="      ", subsequent_indent="      ")
-    lines += ["  --flagfile=FILE", "      Reads flags from FILE, one a line, as flags/*.cfg and runs/NAME/flags.cfg hold them."]
+    lines += [
+        "  --flagfile=FILE",
+        "      Reads flags from FILE, one a line, as flags/*.cfg and runs/NAME/flags.cfg hold them.",
+    ]
     return "\n".join(lines)
 
 
@@ -96,7 +99,9 @@ def run(settings_class, main, files=(0, 0)):
         least, most = files
         if len(rest) < least or (most is not None and len(rest) > most):
             expected = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-            raise config.UserError(f"Expected {expected} arguments that are no flags, got {len(rest)}: {' '.join(rest)}")
+            raise config.UserError(
+                f"Expected {expected} arguments that are no flags, got {len(rest)}: {' '.join(rest)}"
+            )
         main(settings, rest)
     except config.UserError as error:
         sys.exit(f"error: {error}")

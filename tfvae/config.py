@@ -124,7 +124,9 @@ class ModelConfig(Settings):
     """The parts of the model and their sizes."""
 
     network: str = option("residual", "Encoder and decoder.", choices=("residual", "convolutional"))
-    width: int = option(64, "Channels of the network's widest images; costs time by its square.", at_least=4, at_most=1024)
+    width: int = option(
+        64, "Channels of the network's widest images; costs time by its square.", at_least=4, at_most=1024
+    )
     latent_dim: int = option(64, "Number of latents, Z.", at_least=1, at_most=4096)
     likelihood: str = option(
         "gaussian",
@@ -201,7 +203,9 @@ def check_name(name):
 class ServedConfig(Settings):
     """What every command has that works from an export."""
 
-    model: str = option("", "saved_models/NAME (its newest version), or one version's folder; empty: the newest export.")
+    model: str = option(
+        "", "saved_models/NAME (its newest version), or one version's folder; empty: the newest export."
+    )
     export_dir: str = option("saved_models", "Where the newest export is looked for.")
     output: str = option("", "File or folder to write; empty: named after the command.")
     overwrite: bool = option(False, "Replace --output where it exists.")
@@ -213,7 +217,9 @@ class GenerateConfig(ServedConfig):
 
     num_images: int = option(64, "How many images.", at_least=1, at_most=10_000_000)
     std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
-    seed: int = option(0, "Seed of the noise: image number i of a seed is always the same.", at_least=0, at_most=2**31 - 1)
+    seed: int = option(
+        0, "Seed of the noise: image number i of a seed is always the same.", at_least=0, at_most=2**31 - 1
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +232,9 @@ class InterpolateConfig(ServedConfig):
     """`python -m tfvae.interpolate A B`: the walk from one image to another."""
 
     steps: int = option(11, "Images in the walk, both ends included.", at_least=2, at_most=1000)
-    path: str = option("spherical", "spherical in the prior's noise, or linear in the latents.", choices=("spherical", "linear"))
+    path: str = option(
+        "spherical", "spherical in the prior's noise, or linear in the latents.", choices=("spherical", "linear")
+    )
     animation: str = option("gif", "Format of the animation beside the strip.", choices=("gif", "webp", "none"))
 
 

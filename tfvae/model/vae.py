@@ -110,20 +110,21 @@ class VAE(keras.Model):
     def noise(self, batch_size, stream, step):
         """Returns N(0, I) noise [B, Z] that depends on nothing but the seed, the stream, the step and the replica.
 
-        Stateless, so that a resumed run draws what an uninterrupted one does, and Philox, so that plain and compiled
-        code draw the same.
+        Stateless, so that a resumed run draws what an uninterrupted one does. Compiled and plain code draw different
+        numbers: XLA has a Philox of its own.
         """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         context = tf.distribute.get_replica_context()
-        replica = tf.cast(context.replica_id_in_sync_group if context else 0, tf.int64)
-        key = tf.stack([tf.constant(2 * self.seed + stream, tf.int64), tf.cast(step, tf.int64) * 65536 + replica])
-        return tf.random.stateless_normal([batch_size, self.latent_dim], key, alg="philox")
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int32) if context else 0
+        number = (2 * tf.cast(step, tf.int32) + stream) * replicas + replica
+        return tf.random.stateless_normal([batch_size, self.latent_dim], [self.seed, number], alg="philox")
 
     def train_step(self, data):
         images, weights = _unpack(data)
-        step = self.optimizer.iterations
-        noise = self.noise(tf.shape(images)[0], _TRAINING, tf.convert_to_tensor(step))
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        noise = self.noise(tf.shape(images)[0], _TRAINING, step)
         with tf.GradientTape() as tape:
-            terms = self.terms(images, noise, tf.convert_to_tensor(step), training=True)
+            terms = self.terms(images, noise, step, training=True)
             loss = tf.math.divide_no_nan(tf.reduce_sum(terms.loss * weights), tf.reduce_sum(weights))
             # The optimizer sums the gradients of all replicas.
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)

@@ -172,7 +172,7 @@ class Records(keras.callbacks.Callback):
 
     def _draw(self):
         """Returns the epoch's pictures by name, of the averaged weights."""
-        vae, originals = self.model, self._images[:RECONSTRUCTIONS]
+        vae, originals = self.model, self._images
         noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
         with vae.averaged_weights():
             means = vae.encode(originals).mean

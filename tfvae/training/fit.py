@@ -36,7 +36,7 @@ def fit(settings):
     step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
     if not settings.resume:
         runs.start(settings)
-        np.save(folder / "test_images.npy", _first(images.test, TEST_IMAGES))
+        np.save(folder / "test_images.npy", images.images("test", range(min(TEST_IMAGES, images.num_test))))
     print(
         f"{folder}: {images.num_training:,} training images {'x'.join(map(str, images.image_shape))}, "
         f"{vae.count_params():,} weights, steps {step:,} to {settings.epochs * images.steps_per_epoch:,}; "
@@ -94,20 +94,14 @@ def _compiled(settings, image_shape, steps_per_epoch):
     return vae
 
 
-def _first(dataset, most):
-    """Returns up to `most` images of a finite pipeline, uint8 [n, H, W, C]."""
-    kept = [images.numpy()[weights.numpy() > 0] for images, weights in dataset.take(most)]
-    return np.rint(255 * np.concatenate(kept)[:most]).astype(np.uint8)
-
-
 def _train(vae, images, settings, folder, step):
     """Runs `fit` from `step` to the end: first what is left of an epoch that was begun, then all whole ones."""
     steps = images.steps_per_epoch
     epoch, within = divmod(step, steps)
     seen = [variable.numpy() for tracker in vae.metrics for variable in tracker.variables]
-    examples = _first(images.validation, callbacks.RECONSTRUCTIONS).astype(np.float32) / 255
+    examples = images.images("validation", range(min(callbacks.RECONSTRUCTIONS, images.num_validation)))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
-        records = callbacks.Records(folder, tf.constant(examples), progress, epoch, steps)
+        records = callbacks.Records(folder, tf.constant(examples.astype(np.float32) / 255), progress, epoch, steps)
         # Records before progress: a checkpoint at an epoch's end says that the epoch has been recorded.
         beside = [callbacks.AveragedValidation(), records, progress]
 
