@@ -12,7 +12,8 @@ ENTRY_POINTS = {"train", "generate", "reconstruct", "interpolate", "export"}
 # What a part of the house may import of the others.
 ALLOWED = {
     "config": set(),
-    "commandline": {"config"},
+    "quiet": set(),
+    "commandline": {"config", "quiet"},
     "pictures": {"config"},
     "outputs": {"config", "pictures"},
     "data": {"config", "data"},

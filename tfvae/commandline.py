@@ -2,13 +2,12 @@
 
 import dataclasses
 import inspect
-import os
 import sys
 import textwrap
 
 from absl import flags
 
-from tfvae import config
+from tfvae import config, quiet
 
 _DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
 
@@ -89,7 +88,7 @@ def run(settings_class, main, files=(0, 0)):
         main: Called with (settings, files): files are the arguments that are no flags.
         files: The least and the largest number of such arguments; None for no largest.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would hide our own lines.
+    quiet.hush()
     argv = sys.argv[1:]
     if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
         print(_help(settings_class, inspect.getmodule(main).__doc__))
