@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -39,27 +40,32 @@ def make_config(style=DEFAULT_STYLE, size=60, counts=COUNTS):
     return AvatarsConfig(name=name, style=style, size=size, counts=tuple(counts))
 
 
-def _different(style, size, wanted):
-    """Returns up to `wanted` avatars, no two of which have the same picture."""
-    art = styles.load(style)
-    numbers, seen = [], set()
-    for number in range(_CANDIDATES * wanted):
+def _candidates(art, count):
+    """Yields the numbers below `count` of avatars whose attributes no earlier one has."""
+    seen = set()
+    for number in range(count):
         indices = artwork.sample(art, number)
         if indices not in seen:
             seen.add(indices)
-            numbers.append(number)
-    avatars, pictures, start = [], set(), 0
+            yield number
+
+
+def _different(style, size, wanted):
+    """Returns up to `wanted` avatars, no two of which have the same picture."""
+    candidates = _candidates(styles.load(style), _CANDIDATES * wanted)
+    avatars, pictures = [], set()
     with tqdm(total=wanted, desc=f"Drawing {style} avatars", unit="", mininterval=0.5) as bar:
-        while len(avatars) < wanted and start < len(numbers):
+        while len(avatars) < wanted:
             # A few more than are missing: avatars that differ only in what does not show are one picture.
-            stop = start + (wanted - len(avatars)) * 51 // 50 + 8
-            for avatar in drawers.draw_all(style, size, numbers[start:stop]):
+            numbers = list(itertools.islice(candidates, (wanted - len(avatars)) * 51 // 50 + 8))
+            if not numbers:
+                break
+            for avatar in drawers.draw_all(style, size, numbers):
                 digest = hashlib.sha256(avatar.png).digest()
                 if digest not in pictures and len(avatars) < wanted:
                     pictures.add(digest)
                     avatars.append(avatar)
                     bar.update()
-            start = stop
     return avatars
 
 

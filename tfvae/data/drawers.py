@@ -54,13 +54,10 @@ def _processes(style, size, count):
     started = []
     try:
         for _ in range(count):
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": paths},
-                text=True,
-            )
+            # In a session of their own, so that Ctrl-C reaches the caller alone, who then ends them.
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            environment = {**os.environ, "PYTHONPATH": paths}
+            process = subprocess.Popen(command, **pipes, env=environment, text=True, start_new_session=True)
             started.append(process)
             free.put(process)
         yield free
@@ -70,14 +67,13 @@ def _processes(style, size, count):
             process.communicate()
 
 
-def draw_all(style, size, numbers, progress=lambda count: None):
+def draw_all(style, size, numbers):
     """Draws avatars on all cores.
 
     Args:
         style: The name of a style.
         size: Height and width in pixels.
         numbers: The avatars' numbers, as `artwork.sample` takes them.
-        progress: Called with the number of avatars that were finished since the last call.
 
     Yields:
         An `Avatar` for each number, in order.
@@ -104,7 +100,6 @@ def draw_all(style, size, numbers, progress=lambda count: None):
 
         try:
             for avatars in pool.map(draw, chunks):
-                progress(len(avatars))
                 yield from avatars
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,7 @@
 """What each kind of data gives to the pipeline: a `Source` for each split."""
 
 import hashlib
+import os
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -58,6 +59,4 @@ def split_by_hash(names, holdout):
 
 def data_dir(settings):
     """Returns the folder for prepared data: --data_dir, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    import os
-
     return pathlib.Path(settings.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()

@@ -21,7 +21,6 @@ from tfvae.data import images, source
 
 _MEMORY_LIMIT = 2 * 1024**3
 _NAMED = 10
-_PIXELS_AT_ONCE = 2**22
 
 
 class Shape(NamedTuple):
@@ -67,9 +66,9 @@ def _decoded(origins, shape):
         for split, origin in origins.items()
     ]
     if streams[0].element_spec[2].dtype != tf.string:  # Pixels already, of one size in each split: many at once.
-        streams = [
-            stream.batch(max(1, _PIXELS_AT_ONCE // math.prod(stream.element_spec[2].shape))) for stream in streams
-        ]
+        sizes = [math.prod(stream.element_spec[2].shape) for stream in streams]
+        # At most 256, for tf.data sets up as many transfers as a batch could hold, whatever comes.
+        streams = [stream.batch(max(1, min(256, 2**22 // size))) for stream, size in zip(streams, sizes, strict=True)]
     # One pipeline for all splits, for TensorFlow takes a second to set up the decoders in each.
     each = functools.reduce(lambda one, other: one.concatenate(other), streams).map(
         lambda split, index, image: (split, index, prepare(image)),
