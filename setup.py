@@ -1,6 +1,6 @@
 from setuptools import find_packages, setup
 
-SERVING = ["tensorflow-serving-api>=2.18"]
+SERVING = ["tensorflow-serving-api>=2.19"]
 
 setup(
     name="tfvae",
@@ -16,13 +16,13 @@ setup(
         "dicebear-core>=10.7,<11",  # Draws the avatars; another major version may draw others.
         "dicebear-styles>=10.6,<11",
         "importlib_resources",  # TensorFlow Datasets needs it for builders in packages, and does not say so.
-        "keras>=3.12",
+        "keras>=3.12,<4",
         "matplotlib>=3.8",
-        "numpy>=1.26",
+        "numpy>=2.0",
         "pillow>=10.3",
         "resvg-py>=0.5,<0.6",
-        "tensorboard>=2.18",
-        "tensorflow>=2.18",
+        "tensorboard>=2.20",
+        "tensorflow>=2.21,<3",
         "tensorflow-datasets>=4.9.8",
         "tqdm>=4.66",
     ],

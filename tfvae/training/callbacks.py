@@ -131,7 +131,7 @@ class Records(keras.callbacks.Callback):
 
     Args:
         folder: The run folder.
-        images: Validation images [n, H, W, C] float32: reconstructed, and the first two walked between.
+        images: Validation images [n, H, W, C] float32: reconstructed; the walk goes from the first to the last.
         progress: The `Progress` of this training.
         epoch: The epoch that this training begins in; records of it and of later ones are dropped.
         steps_per_epoch: Of the whole run.
@@ -172,17 +172,18 @@ class Records(keras.callbacks.Callback):
 
     def _draw(self):
         """Returns the epoch's pictures by name, of the averaged weights."""
-        vae, originals = self.model, self._images
+        with self.model.averaged_weights():
+            reconstructions, samples, walk = (images.numpy() for images in self._decoded())
+        drawn = {"reconstructions": pictures.rows([self._images, reconstructions]), "samples": pictures.grid(samples)}
+        return drawn | ({"walk": pictures.rows([walk])} if len(self._images) > 1 else {})
+
+    @tf.function  # Traced once: op by op, the pictures of an epoch of few images would take longer than its steps.
+    def _decoded(self):
+        """Returns reconstructions [n, H, W, C], samples [SAMPLES, H, W, C] and a walk [WALK, H, W, C]."""
+        vae = self.model
+        means = vae.encode(self._images).mean
         noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
-        with vae.averaged_weights():
-            means = vae.encode(originals).mean
-            ends = vae.prior.to_base(means)
-            weights = tf.linspace(0.0, 1.0, WALK)
-            walk = slerp(tf.repeat(ends[:1], WALK, 0), tf.repeat(ends[1:2], WALK, 0), weights)
-            drawn = {
-                "reconstructions": pictures.rows([originals, vae.decode(means).numpy()]),
-                "samples": pictures.grid(vae.decode(vae.prior.from_base(SAMPLE_STD * noise)).numpy()),
-            }
-            if len(originals) > 1:
-                drawn["walk"] = pictures.rows([vae.decode(vae.prior.from_base(walk)).numpy()])
-        return drawn
+        ends = vae.prior.to_base(means)
+        path = slerp(tf.repeat(ends[:1], WALK, 0), tf.repeat(ends[-1:], WALK, 0), tf.linspace(0.0, 1.0, WALK))
+        decoded = (vae.decode(vae.prior.from_base(codes)) for codes in (SAMPLE_STD * noise, path))
+        return vae.decode(means), *decoded
