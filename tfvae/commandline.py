@@ -68,7 +68,7 @@ def parse(settings_class, argv):
     try:
         rest = flag_values(["tfvae", *argv])[1:]
     except (flags.Error, OSError, UnicodeDecodeError, RecursionError) as error:
-        raise config.UserError(" ".join(str(error).split())) from None
+        raise config.UserError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
     return _read(settings_class, flag_values), rest
 
 

@@ -5,6 +5,7 @@ dataclass as its argument, and a run keeps it as `runs/NAME/flags.cfg`. Nothing 
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 
@@ -77,7 +78,9 @@ class DataConfig(Settings):
     image_size: int = option(60, "Height of the images in pixels; the width too, unless --image_width is given.",
                              at_least=8, at_most=512)  # fmt: skip
     image_width: int = option(0, "Width in pixels; 0: as --image_size.", at_least=0, at_most=512)
-    channels: int = option(0, "1 for grey, 3 for RGB; 0: what the data has.", choices=(0, 1, 3))
+    channels: int = option(
+        0, "1 for grey, 3 for RGB; 0: what an array or a TFDS image has, and 3 for folders.", choices=(0, 1, 3)
+    )
     fit: str = option("crop", "How other aspect ratios are met.", choices=("crop", "pad", "stretch"))
     background: str = option("white", "Colour behind transparent pixels and padding: a name or #rrggbb.")
     batch_size: int = option(5, "Images in a batch.", at_least=1, at_most=65536)
@@ -97,6 +100,8 @@ class DataConfig(Settings):
 
     def __post_init__(self):
         super().__post_init__()
+        if not self.data.strip():
+            raise UserError(f"--data must name images, got {self.data!r}.")
         if 0 < self.image_width < 8:
             raise UserError(f"--image_width must be 0 or at least 8, got {self.image_width}.")
         from PIL import ImageColor
@@ -191,6 +196,21 @@ class TrainConfig(DataConfig, ModelConfig):
     def run_name(self):
         """--name, or the data's."""
         return self.name or default_name(self.data)
+
+
+def folder(path, flag):
+    """Returns the folder `path`, ~ expanded, which may not exist yet.
+
+    Raises:
+        UserError: If it could not be made or written; the message names `flag`.
+    """
+    path = pathlib.Path(path).expanduser()
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not there.is_dir():
+        raise UserError(f"{flag} must be a folder, but {there} is a file.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{flag}: no permission to write into {there}.")
+    return path
 
 
 def check_name(name):

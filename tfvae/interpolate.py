@@ -23,6 +23,8 @@ def main(settings, files):
     from tfvae import pictures, serving
 
     served = serving.open_export(settings)
+    if not single:
+        outputs.check_size(settings.steps, served.image_shape)
     files = files or served.test_images()[:2]
     if len(files) < 2:
         raise config.UserError(f"--model: {served.path} came without test images; name two files, A and B.")

@@ -68,7 +68,7 @@ def assert_equal_runs(one, other):
 def test_a_run_leaves_what_the_readme_says(whole):
     run, settings, version = whole
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert {"flags.cfg", "metrics.jsonl", "loss_per_batch.csv", "learning_curve.png", "test.json"} <= names
+    assert {"flags.cfg", "metrics.jsonl", "loss_per_batch.csv", "learning_curve.png", "test.json", "data.json"} <= names
     assert {"checkpoints/000000005.npz", "checkpoints/000000010.npz"} <= names
     for picture in ("reconstructions", "samples", "walk"):
         assert f"pictures/epoch_0002_{picture}.png" in names
@@ -205,6 +205,41 @@ def test_a_folder_of_something_else_is_refused(folder, tmp_path):
     (tmp_path / "runs" / "run" / "thesis.tex").write_text("years of work")
     with pytest.raises(config.UserError, match="is no run folder, and not empty"):
         training.fit(settings_for(folder, tmp_path))
+
+
+def test_a_finished_run_and_other_data_are_not_resumed(whole, folder, tmp_path, no_export, capsys):
+    run, settings, _ = whole
+    with pytest.raises(config.UserError, match="is finished; `python -m tfvae.export --name=run`"):
+        training.fit(dataclasses.replace(settings, resume=True))
+    copied = tmp_path / "runs" / "run"
+    copied.mkdir(parents=True)
+    for name in ("flags.cfg", "data.json"):
+        (copied / name).write_bytes((run / name).read_bytes())
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    for image in sorted(folder.glob("1*.png")):
+        (fewer / image.name).write_bytes(image.read_bytes())
+    flags = (copied / "flags.cfg").read_text().replace(str(folder), str(fewer))
+    (copied / "flags.cfg").write_text(flags)
+    with pytest.raises(config.UserError, match=r"was started with other images \(14 for training, now \d+\)"):
+        kept = {name: getattr(settings, name) for name in ("data_dir", "export_dir")}
+        training.fit(settings_for(fewer, tmp_path, resume=True, **kept))
+
+
+def test_folders_that_cannot_be_written_are_named_before_any_work(folder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for flag in ("runs_dir", "export_dir"):
+        settings = dataclasses.replace(settings_for(folder, tmp_path), **{flag: str(tmp_path / "file" / "below")})
+        with pytest.raises(config.UserError, match=f"--{flag} must be a folder, but .*file is a file"):
+            training.fit(settings)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_losses_that_are_missing_leave_the_others_at_their_steps(tmp_path):
+    path = tmp_path / "loss_per_batch.csv"
+    path.write_text("step,loss\n1,5.0\n2,4.0\n4,3.5\n5,")
+    np.testing.assert_array_equal(callbacks._read_losses(path, 6), [5.0, 4.0, np.nan, 3.5, np.nan, np.nan])
+    assert callbacks._read_losses(path, 1) == [5.0]
 
 
 def test_export_run_writes_the_next_version(whole):

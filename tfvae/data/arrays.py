@@ -1,6 +1,8 @@
 """--data=FILE.npz or FILE.npy: arrays of images."""
 
+import tokenize
 import zipfile
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -62,7 +64,9 @@ def _read(path):
             wanted = _TRAINING + _VALIDATION + _TEST + _ALONE
             keys = [key for key in opened.files if key in wanted] or opened.files
             return {key: opened[key] for key in keys}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (
+        ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error, tokenize.TokenError
+    ) as error:  # fmt: skip
         raise config.UserError(f"{path}: expected arrays of numbers, got {' '.join(str(error).split())}") from None
 
 

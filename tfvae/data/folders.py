@@ -21,10 +21,15 @@ def _files(folder):
 
 
 def _fingerprint(folder, names):
-    stats = [os.stat(os.path.join(folder, name)) for name in names]
-    return source.digest(
-        *(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in zip(names, stats, strict=True))
-    )
+    return source.digest(*(f"{name}:{_state(os.path.join(folder, name))}" for name in names))
+
+
+def _state(path):
+    try:
+        stat = os.stat(path)
+    except OSError:  # A link to nowhere, say: named later, with what else cannot be decoded.
+        return "unreadable"
+    return f"{stat.st_size}:{stat.st_mtime_ns}"
 
 
 def _source(folder, names):

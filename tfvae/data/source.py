@@ -33,7 +33,8 @@ class Source(NamedTuple):
 
 def digest(*parts):
     """Returns 32 hexadecimal digits that differ where the parts differ."""
-    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:32]
+    # A file's name need not be UTF-8.
+    return hashlib.sha256("\0".join(str(part) for part in parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def split_by_hash(names, holdout):

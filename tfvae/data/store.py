@@ -171,13 +171,15 @@ def on_disk(origins, shape, folder):
     if not os.path.isdir(final):
         # Under a temporary name until complete, for another process may look for it, and this one may be stopped.
         temporary = f"{final}.incomplete-{secrets.token_hex(4)}"
-        os.makedirs(temporary)
         try:
+            os.makedirs(temporary)
             _write_to_disk(origins, shape, temporary)
             os.rename(temporary, final)
-        except OSError:
+        except OSError as error:
             if not os.path.isdir(final):  # Otherwise another process was first.
-                raise
+                raise config.UserError(
+                    f"--data_dir: cannot write {os.path.dirname(final)}: {error.strerror or error}."
+                ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     stores = {}

@@ -89,6 +89,9 @@ class Gaussian(Likelihood):
         return tf.clip_by_value(parameters, 0.0, 1.0)
 
     def observe(self, images, parameters, weights):
+        if self.sigma_setting == "learned":  # Below the bound it would have no gradient to come back by.
+            bound = math.log(SMALLEST_SIGMA) / _SIGMA_GAIN
+            self.scaled_log_sigma.assign(tf.maximum(tf.convert_to_tensor(self.scaled_log_sigma), bound))
         if self.sigma_setting != "optimal":
             return
         errors = tf.reduce_mean(tf.square(images - parameters), axis=_PIXELS)  # [B]
@@ -135,7 +138,7 @@ class DiscretisedLogistic(Likelihood):
 
     def log_prob(self, images, parameters):
         mean, log_scale = tf.split(parameters, 2, axis=-1)
-        inverse_scale = tf.exp(-tf.clip_by_value(log_scale - 2.0, -7.0, 5.0))  # Starts at e^-2 of the pixel range.
+        inverse_scale = tf.exp(-tf.clip_by_value(log_scale - 2.0, -7.0, 5.0))  # Starts near e^-2 of the pixel range.
         above = (images - mean + 0.5 / 255) * inverse_scale
         below = (images - mean - 0.5 / 255) * inverse_scale
         # log(sigmoid(above) - sigmoid(below)), in a form that neither cancels nor overflows.

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import signal
 import sys
+import threading
 import time
 
 import keras
@@ -37,12 +39,14 @@ class Progress(keras.callbacks.Callback):
         self._checkpoints, self._path = folder / "checkpoints", folder / "loss_per_batch.csv"
         self._signal = None
         self._saved_at = time.monotonic()
-        self.losses = _read_losses(self._path)[:step]
+        self.losses = _read_losses(self._path, step)
         self._written = 0  # The first writing rewrites the file: what a lost step recorded is gone from it.
 
     def __enter__(self):
         """Takes over Ctrl-C and SIGTERM, so that both end the run after the step in hand and its checkpoint."""
-        self._handlers = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Only the main thread may: elsewhere both signals do what they always do.
+        ours = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+        self._handlers = {number: signal.signal(number, self._interrupt) for number in ours}
         return self
 
     def __exit__(self, *_):
@@ -59,9 +63,10 @@ class Progress(keras.callbacks.Callback):
         self.step += 1
         loss = float(self.model.last_loss)
         if not np.isfinite(loss):
+            epoch = (self.step - 1) // self._steps_per_epoch + 1
             raise config.UserError(
-                f"The loss is {loss} at step {self.step} (epoch {self.step // self._steps_per_epoch + 1}); checkpoints "
-                "before it are kept. Try a lower --lr."
+                f"The loss is {loss} at step {self.step} (epoch {epoch}); checkpoints before it are kept. "
+                "Try a lower --lr."
             )
         self.losses.append(loss)
         if self.step % self._steps_per_epoch == 0:
@@ -77,28 +82,29 @@ class Progress(keras.callbacks.Callback):
             raise Interrupted(self._signal)
 
     def save(self):
-        """Writes a checkpoint and the losses up to it."""
-        checkpoints.save(self.model, self._checkpoints, self.step)
-        self._saved_at = time.monotonic()
-        with open(self._path, "a" if self._written else "w", newline="", encoding="utf-8") as file:
+        """Writes the losses so far, then a checkpoint: one never lacks the losses that led to it."""
+        path = self._path if self._written else self._path.with_suffix(".writing")
+        with open(path, "a" if self._written else "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if not self._written:
                 writer.writerow(["step", "loss"])
             writer.writerows(enumerate(self.losses[self._written :], self._written + 1))
+        os.replace(path, self._path)
         self._written = len(self.losses)
+        checkpoints.save(self.model, self._checkpoints, self.step)
+        self._saved_at = time.monotonic()
 
 
-def _read_losses(path):
-    """Returns the recorded loss of each batch, nats per image, as a list; a last line cut short is left out."""
-    if not path.exists():
-        return []
-    losses = []
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in list(csv.reader(file))[1:]:
-            try:
-                losses.append(float(row[1]))
-            except (IndexError, ValueError):
-                break
+def _read_losses(path, steps):
+    """Returns the recorded loss of each of `steps` batches, nats per image, as a list; nan where none is recorded."""
+    losses = [float("nan")] * steps
+    if path.exists():
+        with open(path, newline="", encoding="utf-8") as file:
+            for row in list(csv.reader(file))[1:]:
+                try:
+                    losses[int(row[0]) - 1] = float(row[1])
+                except (IndexError, ValueError):
+                    continue  # Of a later step, or cut short.
     return losses
 
 

@@ -1,7 +1,6 @@
 """A training, from settings to an exported model."""
 
 import json
-import pathlib
 import sys
 
 import keras
@@ -11,8 +10,6 @@ import tensorflow as tf
 from tfvae import config, data, evaluation, model, serving
 from tfvae.model import schedules
 from tfvae.training import callbacks, checkpoints, runs
-
-TEST_IMAGES = 16  # Kept with a run, and with its exports, as examples.
 
 
 def fit(settings):
@@ -27,16 +24,21 @@ def fit(settings):
     Raises:
         config.UserError: If the settings, the data or the folders are not usable, or the loss is not finite.
     """
-    if settings.resume:
-        folder, settings = runs.resume(settings)
-    else:
-        folder = runs.check_new(settings)
+    folder, settings = runs.resume(settings) if settings.resume else (runs.check_new(settings), settings)
+    export_base = config.folder(settings.export_dir, "--export_dir") / settings.run_name
+    try:
+        return _fit(settings, folder, export_base)
+    except OSError as error:  # A full disk, say; what was written before it is whole.
+        raise config.UserError(f"{folder}: cannot go on: {error.strerror or error}; --resume continues.") from error
+
+
+def _fit(settings, folder, export_base):
     images = data.load(settings)
     vae = _compiled(settings, images.image_shape, images.steps_per_epoch)
-    step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
     if not settings.resume:
         runs.start(settings)
-        np.save(folder / "test_images.npy", images.images("test", range(min(TEST_IMAGES, images.num_test))))
+    runs.keep_data(folder, images)
+    step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
     print(
         f"{folder}: {images.num_training:,} training images {'x'.join(map(str, images.image_shape))}, "
         f"{vae.count_params():,} weights, steps {step:,} to {settings.epochs * images.steps_per_epoch:,}; "
@@ -52,7 +54,7 @@ def fit(settings):
         numbers = evaluation.measure(vae, images.test)
         (folder / "test.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
-        version = serving.export(vae, settings, _export_base(settings), np.load(folder / "test_images.npy"))
+        version = serving.export(vae, settings, export_base, runs.test_images(folder))
     print(f"exported: {version}", flush=True)
     return version
 
@@ -71,18 +73,12 @@ def export_run(settings):
     """
     name = settings.name or runs.newest(settings.runs_dir)
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
-    if not (folder / "test_images.npy").is_file():
-        raise config.UserError(f"{folder} has no checkpoint yet.")
-    test_images = np.load(folder / "test_images.npy", allow_pickle=False)
+    test_images = runs.test_images(folder)
     vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
     if not checkpoints.restore(vae, folder / "checkpoints"):
         raise config.UserError(f"{folder} has no checkpoint yet.")
     with vae.averaged_weights():
-        return serving.export(vae, recorded, pathlib.Path(settings.export_dir) / name, test_images)
-
-
-def _export_base(settings):
-    return pathlib.Path(settings.export_dir) / settings.run_name
+        return serving.export(vae, recorded, config.folder(settings.export_dir, "--export_dir") / name, test_images)
 
 
 def _compiled(settings, image_shape, steps_per_epoch):
