@@ -223,7 +223,7 @@ def test_a_finished_run_and_other_data_are_not_resumed(whole, folder, tmp_path, 
     (copied / "flags.cfg").write_text(flags)
     with pytest.raises(config.UserError, match=r"was started with other images \(14 for training, now \d+\)"):
         kept = {name: getattr(settings, name) for name in ("data_dir", "export_dir")}
-        training.fit(settings_for(fewer, tmp_path, resume=True, **kept))
+        training.fit(dataclasses.replace(settings_for(fewer, tmp_path, resume=True), **kept))
 
 
 def test_folders_that_cannot_be_written_are_named_before_any_work(folder, tmp_path):
