@@ -114,6 +114,6 @@ def keep_data(folder, images):
 
 def test_images(folder):
     """Returns the test images kept with a run, uint8 [n, H, W, C]; UserError where it never began."""
-    if not (folder / "data.json").is_file():
+    if not (folder / "test_images.npy").is_file():
         raise config.UserError(f"{folder} has no checkpoint yet.")
     return np.load(folder / "test_images.npy", allow_pickle=False)
