@@ -10,6 +10,7 @@ COMMANDS = [
     config.ReconstructConfig,
     config.InterpolateConfig,
     config.ExportConfig,
+    config.ClientConfig,
 ]
 
 
@@ -44,6 +45,7 @@ def test_every_bound_is_held_and_named():
         (["--sigma=0.1"], "--sigma needs --likelihood=gaussian_fixed"),
         (["--background=nocolour"], "--background must be a colour's name or #rrggbb, got 'nocolour'."),
         (["--name=../elsewhere"], "--name must be letters"),
+        (["--max_pixels=0"], "--max_pixels must be at least 1, got 0."),
         (["--flagfile=nowhere.cfg"], "nowhere.cfg"),
     ],
 )

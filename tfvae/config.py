@@ -9,62 +9,7 @@ import os
 import pathlib
 import re
 
-
-class UserError(ValueError):
-    """A mistake that its user can mend. Commands print it as one line and leave with exit status 1."""
-
-
-def option(default, help, *, at_least=None, above=None, at_most=None, choices=None, recorded=True):
-    """Returns a dataclass field whose metadata holds its help text and the bounds that `check` holds it to.
-
-    Args:
-        default: The default value; its type is the setting's type.
-        help: One line for `--help`.
-        at_least: Inclusive lower bound, or None.
-        above: Exclusive lower bound, or None.
-        at_most: Inclusive upper bound, or None.
-        choices: The allowed values, or None.
-        recorded: Whether `flags.cfg` keeps the setting; False for what concerns one call only.
-    """
-    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "choices": choices}
-    return dataclasses.field(default=default, metadata={"help": help, "recorded": recorded, **bounds})
-
-
-def _complaint(value, field):
-    """Returns what was expected of `value`, or None where it is within the field's bounds."""
-    bounds, kind = field.metadata, type(field.default)
-    whole_for_real = kind is float and type(value) is int
-    if type(value) is not kind and not whole_for_real:
-        return f"must be of type {kind.__name__}"
-    if bounds["choices"] is not None and value not in bounds["choices"]:
-        return "must be one of " + ", ".join(str(choice) for choice in bounds["choices"])
-    if kind is float and not abs(value) < float("inf"):
-        return "must be a finite number"
-    if bounds["at_least"] is not None and value < bounds["at_least"]:
-        return f"must be at least {bounds['at_least']}"
-    if bounds["above"] is not None and value <= bounds["above"]:
-        return f"must be above {bounds['above']}"
-    if bounds["at_most"] is not None and value > bounds["at_most"]:
-        return f"must be at most {bounds['at_most']}"
-    if kind is str and re.search(r"[\r\n]", value):
-        return "must be one line"
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Base of all settings: checks each field against its bounds.
-
-    Raises:
-        UserError: If a value is of the wrong type or out of bounds; the message names the flag.
-    """
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            complaint = _complaint(value, field)
-            if complaint:
-                raise UserError(f"--{field.name} {complaint}, got {value!r}.")
+from tfvae.settings import Settings, UserError, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +37,9 @@ class DataConfig(Settings):
         choices=("auto", "memory", "disk", "none"),
     )
     augment: str = option("none", "Random changes to training images; flip: left to right.", choices=("none", "flip"))
+    max_pixels: int = option(
+        100_000_000, "Largest image that is decoded, in pixels; larger files are refused by their header.",
+        at_least=1, at_most=2**31 - 1)  # fmt: skip
     strict: bool = option(False, "Stop at an image that cannot be decoded rather than skip it with a warning.")
     archive: str = option("", "A Cartoon Set archive (.tgz) or its unpacked folder, where you already have one.")
     data_dir: str = option("", "Folder for prepared data; empty: $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
@@ -186,6 +134,9 @@ class TrainConfig(DataConfig, ModelConfig):
     name: str = option("", "Name of the run and of its export; empty: the data's.")
     runs_dir: str = option("runs", "Folder of the training runs.")
     export_dir: str = option("saved_models", "Folder of the exported models.")
+    keep_versions: int = option(
+        0, "Newest versions of the export that stay, the new one included; 0: all.", at_least=0, recorded=False
+    )
     resume: bool = option(False, "Continue the run --name from its last checkpoint.", recorded=False)
 
     def __post_init__(self):
@@ -265,7 +216,34 @@ class ExportConfig(Settings):
     name: str = option("", "Name of the run; empty: the newest.")
     runs_dir: str = option("runs", "Folder of the training runs.")
     export_dir: str = option("saved_models", "Folder of the exported models.")
+    keep_versions: int = option(
+        0, "Newest versions of the export that stay, the new one included; 0: all.", at_least=0, recorded=False
+    )
 
     def __post_init__(self):
         super().__post_init__()
         check_name(self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClientConfig(Settings):
+    """`python -m tfvae.client`: a model that a server holds, called over the network."""
+
+    server: str = option("http://localhost:8501", "http://HOST:PORT (or https) for REST, grpc://HOST:PORT for gRPC.")
+    name: str = option("avatars", "Name that the server has given the model.")
+    version: int = option(0, "Version of the model; 0: the newest that is served.", at_least=0)
+    timeout: float = option(60.0, "Seconds that one answer may take.", above=0.0, at_most=86_400.0)
+    num_images: int = option(16, "How many images `generate` asks for.", at_least=1, at_most=10_000)
+    std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
+    seed: int = option(0, "Seed of the noise.", at_least=0, at_most=2**31 - 1)
+    steps: int = option(11, "Images in a walk, both ends included.", at_least=2, at_most=1000)
+    output: str = option("", "File or folder to write; empty: named after the action.")
+    overwrite: bool = option(False, "Replace --output where it exists.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_name(self.name)
+        if not re.fullmatch(r"(https?|grpc)://[^\s/@]+(/[^\s?#]*)?", self.server):
+            raise UserError(f"--server must be http://HOST:PORT, https://... or grpc://..., got {self.server!r}.")
+        if not self.name:
+            raise UserError("--name must be the model's name on the server, got ''.")

@@ -54,7 +54,9 @@ def test_every_decodable_file_arrives_once_and_the_others_are_named(hostile, cac
     (warning,) = warned
     assert sorted(all_names(loaded)) == sorted([*test_images.FILES, "with space, ünïcode 画像 %d.PNG"])
     broken = sorted(test_images.BROKEN)
-    words = f"{len(broken)} of {len(broken) + len(all_names(loaded))} images cannot be decoded: "
+    words = (
+        f"{len(broken)} of {len(broken) + len(all_names(loaded))} images cannot be decoded (or exceed --max_pixels): "
+    )
     named = f"{', '.join(broken[:10])} and {len(broken) - 10} more"
     assert str(warning.message) == words + named + "; they are left out."
     for split in source.SPLITS:
@@ -65,9 +67,17 @@ def test_every_decodable_file_arrives_once_and_the_others_are_named(hostile, cac
 
 
 def test_strict_makes_an_undecodable_file_an_error(hostile):
-    with pytest.raises(config.UserError, match=r"cannot be decoded: 4-bits.bmp, ") as error:
+    with pytest.raises(config.UserError, match=r"cannot be decoded .*: 4-bits.bmp, ") as error:
         data.load(settings(hostile, strict=True))
     assert "\n" not in str(error.value)
+
+
+def test_images_above_max_pixels_are_left_out_and_named(tmp_path):
+    write_pngs(tmp_path / "images", 12)
+    Image.new("RGB", (11, 11)).save(tmp_path / "images" / "large.png")
+    with pytest.warns(UserWarning, match=r"1 of 13 images cannot be decoded \(or exceed --max_pixels\): large.png;"):
+        loaded = data.load(settings(tmp_path / "images", max_pixels=120))
+    assert len(all_names(loaded)) == 12 and "large.png" not in all_names(loaded)
 
 
 def test_splits_depend_on_paths_alone_and_more_images_move_none(tmp_path):

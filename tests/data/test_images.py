@@ -178,6 +178,88 @@ def test_a_damaged_file_is_an_error(decode, name):
         decode(BROKEN[name])
 
 
+def claiming(name, height, width):
+    """Returns a file of `FILES` whose header says another size than its pixels have."""
+    content = FILES[name][0]
+
+    def put(at, packed):
+        return content[:at] + packed + content[at + len(packed) :]
+
+    kind = name.split(".")[-1]
+    if kind == "png":
+        return put(16, struct.pack(">II", width, height))
+    if kind == "bmp":
+        return put(18, struct.pack("<ii", width, height))
+    if kind == "gif":
+        return put(content.index(b"\x2c\0\0\0\0") + 5, struct.pack("<HH", width, height))
+    if kind == "jpg":
+        frame = max(content.find(b"\xff\xc0"), content.find(b"\xff\xc2"))
+        return put(frame + 5, struct.pack(">HH", height, width))
+    if content[12:16] == b"VP8X":
+        return put(24, (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little"))
+    if content[12:16] == b"VP8L":
+        return put(21, (width - 1 | (height - 1) << 14).to_bytes(4, "little"))
+    return put(26, struct.pack("<HH", width, height))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rgb.png", "rgb.jpg", "progressive.jpg", "exif-6.jpg", "palette.gif", "animated-transparent.gif", "rgb.bmp"]
+    + ["lossless.webp", "lossy.webp", "animated.webp"],
+)
+def test_a_decompression_bomb_is_refused_by_its_header(decode, name):
+    height, width = (16_383, 16_000) if name in ("lossless.webp", "lossy.webp") else (20_000, 20_001)
+    content = claiming(name, height, width)
+    assert content != FILES[name][0] and len(content) == len(FILES[name][0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"most 100000000 pixels, got {width} x {height}"):
+        decode(content)
+
+
+def test_a_whole_file_of_400_million_pixels_is_refused(decode):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 100000000 pixels, got 20000 x 20000"):
+        decode(saved(Image.new("1", (20_000, 20_000)), "PNG"))
+
+
+def test_every_kind_of_file_is_held_to_the_largest_size():
+    def decoding(most):
+        return tf.function(lambda content: images.decode(content, most), [tf.TensorSpec([], tf.string)], False)
+
+    exact, less = decoding(H * W), decoding(H * W - 1)
+    for name, (content, _) in FILES.items():
+        if name == "one-pixel.png":
+            continue
+        assert exact(content).shape[0] in (H, W), name
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"expected at most {H * W - 1} pixels, got "):
+            less(content)
+
+
+def test_only_the_first_frame_of_a_gif_is_looked_at(decode):
+    content = FILES["animated.gif"][0]
+    second = content.index(b"\x2c", content.index(b"\x21\xf9", content.index(b"\x2c") + 1))
+    bomb = content[: second + 5] + struct.pack("<HH", 60_000, 60_000) + content[second + 9 :]
+    np.testing.assert_array_equal(decode(bomb), decode(content))
+
+
+def test_a_frame_larger_than_its_canvas_is_refused(decode):
+    content = FILES["moving-lossless.webp"][0]
+    size = content.index(b"VP8L") + 9
+    bomb = content[:size] + (16_382 | 16_382 << 14).to_bytes(4, "little") + content[size + 4 :]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="within the canvas"):
+        decode(bomb)
+
+
+def test_no_header_keeps_the_decoder_busy(decode):
+    still = FILES["animated.webp"][0]
+    endless = still[:30] + b"XXXX" + struct.pack("<I", 2**31 - 1) + b"\0" * 100
+    blocks = FILES["palette.gif"][0][:-1] + b"\1\1" * 100_000
+    extensions = FILES["palette.gif"][0][: 13 + 24] + b"\x21\xfe\0" * 100_000
+    segments = FILES["rgb.jpg"][0][:2] + b"\xff\xfe\0\2" * 100_000
+    for content in (endless, extensions, segments):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode(content)
+    decode(blocks)  # What follows the first frame is not looked at.
+
+
 def composited(rgba, background):
     alpha = rgba[..., 3:].astype(np.float64) / 255
     return rgba[..., :3] * alpha + np.array(background) * (1 - alpha)

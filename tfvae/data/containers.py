@@ -1,6 +1,11 @@
-"""What TensorFlow's decoders leave out of image files, read in the graph: EXIF orientation, GIF transparency, BMP."""
+"""What TensorFlow's decoders leave out of image files, read in the graph: EXIF orientation, GIF transparency, BMP.
+
+Every loop ends: by the file's end, and after so many rounds that only a file made to keep a server busy needs more.
+"""
 
 import tensorflow as tf
+
+_MOST_BLOCKS = 20_000
 
 
 def letter(value):
@@ -41,6 +46,7 @@ def jpeg_orientation(image_bytes):
         lambda position: is_segment(position) & ~is_exif(position),
         lambda position: [position + 2 + tf.maximum(big(position + 2), 2)],
         [tf.constant(2)],
+        maximum_iterations=_MOST_BLOCKS,
     )
     tiff = position + 10
     little = byte(tiff) == 0x49
@@ -59,34 +65,66 @@ def jpeg_orientation(image_bytes):
     return tf.where(usable, orientation, 1)
 
 
-def gif_transparency_replaced(image_bytes):
-    """Returns a GIF file twice: its first frame's transparent colour made opaque black, and opaque white.
-
-    TensorFlow's decoder drops transparency. Where the two decode to different pixels, the frame is transparent.
-
-    Source: GIF89a specification, sections 18, 20 and 23.
-    """
-    raw, byte = raw_bytes(image_bytes)
+def _gif_frame(raw, byte):
+    """Returns where a GIF file's first frame starts, where its graphic control does (-1: none), and where it ends."""
 
     def palette_length(flags):
         return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
-    def next_block(position, control):
-        control = tf.where(byte(position + 1) == 0xF9, position, control)
-        (position,) = tf.while_loop(
-            lambda at: (byte(at) > 0) & (at < tf.size(raw)), lambda at: [at + 1 + byte(at)], [position + 2]
-        )
-        return position + 1, control
+    def next_data(at):
+        # Almost all blocks of a frame have 255 bytes: a run of them is one step.
+        full = raw[at : at + 256 * 1024 : 256] == 255
+        run = tf.where(tf.reduce_all(full), tf.size(full), tf.argmax(~full, output_type=tf.int32))
+        after = at + 256 * run
+        return [after + tf.where(byte(after) % 255 > 0, 1 + byte(after), 0)]
 
-    position, control = tf.while_loop(
+    def behind_data(at):
+        """Returns the position behind the blocks that start at `at`, their end mark included."""
+        (end,) = tf.while_loop(
+            lambda at: (byte(at) > 0) & (at < tf.size(raw)), next_data, [at], maximum_iterations=_MOST_BLOCKS
+        )
+        return end + 1
+
+    def next_extension(position, control):
+        control = tf.where(byte(position + 1) == 0xF9, position, control)
+        return behind_data(position + 2), control
+
+    start, control = tf.while_loop(
         lambda position, control: (byte(position) == 0x21) & (position < tf.size(raw)),
-        next_block,
+        next_extension,
         [13 + palette_length(byte(10)), tf.constant(-1)],
+        maximum_iterations=_MOST_BLOCKS,
     )
-    has_own_palette = byte(position + 9) >= 128
+    return start, control, behind_data(start + 11 + palette_length(byte(start + 9)))
+
+
+def gif_size(image_bytes):
+    """Returns (height, width) of the first frame of a GIF file, int32; 0 where it has none."""
+    raw, byte = raw_bytes(image_bytes)
+    start, _, _ = _gif_frame(raw, byte)
+    there = byte(start) == 0x2C
+
+    def little(at):
+        return tf.where(there, byte(at) + 256 * byte(at + 1), 0)
+
+    return little(start + 7), little(start + 5)
+
+
+def gif_transparency_replaced(image_bytes):
+    """Returns the first frame of a GIF file twice: its transparent colour made opaque black, and opaque white.
+
+    TensorFlow's decoder drops transparency. Where the two decode to different pixels, the frame is transparent. The
+    other frames are cut off, for the decoder would decode them all.
+
+    Source: GIF89a specification, sections 18, 20 and 23.
+    """
+    raw, byte = raw_bytes(image_bytes)
+    start, control, end = _gif_frame(raw, byte)
+    has_own_palette = byte(start + 9) >= 128
     flags, index = byte(control + 3), byte(control + 6)
-    entry = tf.where(has_own_palette, position + 10, 13) + 3 * index
-    transparent = (control > 0) & (flags % 2 == 1) & (byte(position) == 0x2C) & (entry + 3 < tf.size(raw))
+    entry = tf.where(has_own_palette, start + 10, 13) + 3 * index
+    transparent = (control > 0) & (flags % 2 == 1) & (byte(start) == 0x2C) & (entry + 3 < tf.size(raw))
+    image_bytes = tf.strings.join([tf.strings.substr(image_bytes, 0, end), b";"])
 
     def replaced(colour):
         def cut(start, stop):
@@ -100,13 +138,23 @@ def gif_transparency_replaced(image_bytes):
         middle = before + tf.where(flags_first, 1, 3)
         after = tf.maximum(control + 3, entry)
         rest = after + tf.where(flags_first, 3, 1)
-        parts = [cut(0, before), first, cut(middle, after), second, cut(rest, tf.size(raw))]
+        parts = [cut(0, before), first, cut(middle, after), second, cut(rest, tf.strings.length(image_bytes))]
         return tf.strings.join(parts)
 
     return tuple(
         tf.cond(transparent, lambda colour=colour: replaced(colour), lambda: image_bytes)
         for colour in (b"\0\0\0", b"\xff\xff\xff")
     )
+
+
+def bmp_size(image_bytes):
+    """Returns (height, width) of a BMP file, int32."""
+    _, byte = raw_bytes(tf.strings.substr(image_bytes, 0, tf.minimum(tf.strings.length(image_bytes), 26)))
+
+    def long(at):
+        return byte(at) + 256 * (byte(at + 1) + 256 * (byte(at + 2) + 256 * byte(at + 3)))
+
+    return tf.abs(long(22)), long(18)
 
 
 def decode_bmp(image_bytes):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfvae.data import containers, webp
 
+MOST_PIXELS = 100_000_000  # Of an image, unless `max_pixels` says otherwise.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
 
 
@@ -73,43 +74,117 @@ def _decode_bmp(image_bytes):
     return containers.decode_bmp(image_bytes)
 
 
+def _png_size(image_bytes):
+    header = tf.cast(tf.io.decode_raw(_head(image_bytes, 24), tf.uint8), tf.int64)
+    return tuple(tf.reduce_sum(header[at : at + 4] * [1 << 24, 1 << 16, 1 << 8, 1]) for at in (20, 16))
+
+
 @_apart
-def _refuse(image_bytes):
-    assertion = tf.debugging.Assert(
-        False, ["Expected PNG, JPEG, GIF, BMP or WebP, got", tf.strings.length(image_bytes)]
-    )
-    with tf.control_dependencies([assertion] if assertion is not None else []):
-        return tf.zeros([1, 1, 4], tf.uint8)
+def _jpeg_size(image_bytes):
+    # By the decoder's own library, so that both read the same header.
+    return tuple(tf.unstack(tf.io.extract_jpeg_shape(image_bytes)[:2]))
 
 
-def decode(image_bytes):
-    """Decodes one image file: PNG, JPEG (turned upright), GIF, BMP or WebP; of an animation the first frame.
+@_apart
+def _gif_size(image_bytes):
+    return containers.gif_size(image_bytes)
 
-    Args:
-        image_bytes: Scalar string, the file's content.
 
-    Returns:
-        [h, w, 4] uint8 RGBA, colours not multiplied by alpha.
+@_apart
+def _webp_size(image_bytes):
+    return webp.size(image_bytes)
 
-    Raises:
-        tf.errors.InvalidArgumentError: If it is no such file, or damaged.
-    """
-    image_bytes = tf.convert_to_tensor(image_bytes)
+
+@_apart
+def _bmp_size(image_bytes):
+    return containers.bmp_size(image_bytes)
+
+
+def _by_kind(image_bytes, png, jpeg, gif, bmp, webp, other):
+    """Returns what the function for this kind of file makes of it."""
     head = _head(image_bytes, 16)
 
     def is_kind(text, at=0):
         return tf.strings.substr(head, at, len(text)) == text
 
-    image = tf.case(
+    return tf.case(
         [
-            (is_kind(b"\x89PNG"), lambda: _decode_png(image_bytes)),
-            (is_kind(b"\xff\xd8\xff"), lambda: _decode_jpeg(image_bytes)),
-            (is_kind(b"GIF8"), lambda: _decode_gif(image_bytes)),
-            (is_kind(b"BM"), lambda: _decode_bmp(image_bytes)),
-            (is_kind(b"RIFF") & is_kind(b"WEBP", at=8), lambda: _decode_webp(image_bytes)),
+            (is_kind(b"\x89PNG"), lambda: png(image_bytes)),
+            (is_kind(b"\xff\xd8\xff"), lambda: jpeg(image_bytes)),
+            (is_kind(b"GIF8"), lambda: gif(image_bytes)),
+            (is_kind(b"BM"), lambda: bmp(image_bytes)),
+            (is_kind(b"RIFF") & is_kind(b"WEBP", at=8), lambda: webp(image_bytes)),
         ],
-        default=lambda: _refuse(image_bytes),
+        default=lambda: other(image_bytes),
     )
+
+
+def complaint(image_bytes, max_pixels=MOST_PIXELS):
+    """Says by its header why an image file is refused, before anything of it is decoded.
+
+    Args:
+        image_bytes: Scalar string, the file's content.
+        max_pixels: Height times width of the largest image that is accepted; of an animation, of its first frame.
+
+    Returns:
+        Scalar string; empty where the file may be decoded, which can still find it damaged.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is a JPEG file with a damaged header.
+    """
+
+    def as_int64(size):
+        def cast(image_bytes):
+            height, width = size(image_bytes)
+            return tf.cast(height, tf.int64), tf.cast(width, tf.int64)
+
+        return cast
+
+    def unknown(_):
+        return tf.constant(-1, tf.int64), tf.constant(-1, tf.int64)
+
+    sizes = map(as_int64, (_png_size, _jpeg_size, _gif_size, _bmp_size, _webp_size))
+    height, width = _by_kind(image_bytes, *sizes, unknown)
+    text = tf.strings.as_string
+    length = text(tf.strings.length(image_bytes))
+    no_image = tf.strings.join(["expected an image file (PNG, JPEG, GIF, BMP or WebP), got none in ", length, " bytes"])
+    no_size = tf.strings.join(["expected an image of at least one pixel, got ", text(width), " x ", text(height)])
+    too_large = tf.strings.join([f"expected at most {max_pixels} pixels, got ", text(width), " x ", text(height)])
+    return tf.case(
+        [
+            ((height < 0) & (width < 0), lambda: no_image),
+            ((height < 1) | (width < 1), lambda: no_size),
+            # Divided, for a product of two header fields may overflow.
+            (height > max_pixels // tf.maximum(width, 1), lambda: too_large),
+        ],
+        default=lambda: tf.constant(""),
+    )
+
+
+def decode(image_bytes, max_pixels=MOST_PIXELS):
+    """Decodes one image file: PNG, JPEG (turned upright), GIF, BMP or WebP; of an animation the first frame.
+
+    Args:
+        image_bytes: Scalar string, the file's content.
+        max_pixels: Height times width of the largest image that is decoded; None where `complaint` had none.
+
+    Returns:
+        [h, w, 4] uint8 RGBA, colours not multiplied by alpha.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is no such file, or damaged, or larger.
+    """
+    image_bytes = tf.convert_to_tensor(image_bytes)
+    if max_pixels is not None:
+        words = complaint(image_bytes, max_pixels)
+        accepted = tf.debugging.Assert(words == "", [words])
+        with tf.control_dependencies([accepted] if accepted is not None else []):
+            image_bytes = tf.identity(image_bytes)
+
+    def unknown(_):
+        return tf.zeros([1, 1, 4], tf.uint8)
+
+    image = _by_kind(image_bytes, _decode_png, _decode_jpeg, _decode_gif, _decode_bmp, _decode_webp, unknown)
     return tf.ensure_shape(image, [None, None, 4])
 
 
@@ -129,11 +204,13 @@ def _crop(image, height, width):
 
 
 def _resize(image, size):
+    """Returns [..., *size, c] float32 of [..., h, w, c], uint8 or float32."""
+
     def resized():
         return tf.image.resize(image, size, method="bilinear", antialias=True)
 
     same = tf.reduce_all(tf.stack(_size(image)) == size)
-    return tf.cond(same, lambda: image, resized)
+    return tf.cond(same, lambda: tf.cast(image, tf.float32), resized)
 
 
 def _pad(image, height, width, background):
@@ -162,14 +239,20 @@ def prepare(rgba, height, width, channels, fit, background_rgb):
         [height, width, channels] or [n, height, width, channels] uint8.
     """
     background = tf.constant(background_rgb, tf.float32)
-    rgba = tf.cast(rgba, tf.float32)
-    alpha = rgba[..., 3:] / 255
-    # Composited before the resize, for the colour of a transparent pixel must not bleed into its neighbours.
-    image = rgba[..., :3] * alpha + background * (1 - alpha)
-    if fit == "pad":
-        image = _pad(image, height, width, background)
-    else:
-        image = _resize(_crop(image, height, width) if fit == "crop" else image, [height, width])
+
+    def fitted(image):
+        if fit == "pad":
+            return _pad(image, height, width, background)
+        return _resize(_crop(image, height, width) if fit == "crop" else image, [height, width])
+
+    def composited():
+        alpha = tf.cast(rgba[..., 3:], tf.float32) / 255
+        return tf.cast(rgba[..., :3], tf.float32) * alpha + background * (1 - alpha)
+
+    # Composited before the resize, for the colour of a transparent pixel must not bleed into its neighbours. An opaque
+    # image is resized as bytes: a large one as floats would take four times the memory.
+    opaque = tf.reduce_all(rgba[..., 3] == 255)
+    image = tf.cond(opaque, lambda: fitted(rgba[..., :3]), lambda: fitted(composited()))
     if channels == 1:
         image = tf.reduce_sum(image * _LUMA, axis=-1, keepdims=True)
     image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)

@@ -147,7 +147,9 @@ def load(settings):
     """Returns the `Data` that `settings`, a `config.DataConfig`, describes; see `tfvae.data.load`."""
     origins = sources.find(settings)
     channels = settings.channels or max(origin.channels for origin in origins.values())
-    shape = stores.Shape(*settings.height_and_width, channels, settings.fit, settings.background_rgb)
+    shape = stores.Shape(
+        *settings.height_and_width, channels, settings.fit, settings.background_rgb, settings.max_pixels
+    )
     kept = stores.keep(origins, shape, settings)
     stores.report_missing(origins, kept, settings)
     held, batch_size = kept["train"].count, settings.batch_size

@@ -31,6 +31,7 @@ class Shape(NamedTuple):
     channels: int
     fit: str
     background_rgb: tuple
+    max_pixels: int
 
 
 class Store(NamedTuple):
@@ -41,10 +42,10 @@ class Store(NamedTuple):
     gather: object  # [B] int64 numbers below count -> [B, H, W, C] uint8, in the graph.
 
 
-def _to_rgba(image):
+def _to_rgba(image, max_pixels):
     """Returns the content of a file as uint8 [h, w, 4], or uint8 [..., h, w, 1, 3 or 4] as uint8 [..., h, w, 4]."""
     if image.dtype == tf.string:
-        return images.decode(image)
+        return images.decode(image, max_pixels)
     if image.shape[-1] == 1:
         image = tf.repeat(image, 3, axis=-1)
     if image.shape[-1] == 3:
@@ -55,7 +56,7 @@ def _to_rgba(image):
 @functools.lru_cache(maxsize=8)
 def _preparer(shape):
     """Returns image -> [H, W, C] uint8 as one graph for all splits, for to trace it takes a second."""
-    return tf.function(lambda image: images.prepare(_to_rgba(image), *shape), autograph=False)
+    return tf.function(lambda image: images.prepare(_to_rgba(image, shape.max_pixels), *shape[:5]), autograph=False)
 
 
 def _decoded(origins, shape):
@@ -113,7 +114,8 @@ def report_missing(origins, kept, settings):
     if not names:
         return
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    message = f"{len(names)} of {total} images cannot be decoded: {', '.join(sorted(names)[:_NAMED])}{more}"
+    named = f"{', '.join(sorted(names)[:_NAMED])}{more}"
+    message = f"{len(names)} of {total} images cannot be decoded (or exceed --max_pixels): {named}"
     if settings.strict:
         raise config.UserError(f"--data={settings.data}: {message}.")
     warnings.warn(f"{message}; they are left out.", stacklevel=2)

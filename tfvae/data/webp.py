@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tfvae.data import containers
 
+_MOST_CHUNKS = 10_000  # Before the first frame: only a file made to keep a server busy has more.
+
 
 def _is_animated(byte):
     is_extended = tf.reduce_all([byte(12 + k) == letter for k, letter in enumerate(b"VP8X")])
@@ -29,8 +31,9 @@ def _first_frame(image_bytes, raw, byte):
 
     (start,) = tf.while_loop(
         lambda at: ~is_frame(at) & (at < tf.size(raw)),
-        lambda at: [at + 8 + tf.maximum(number(at + 4, 4) + byte(at + 4) % 2, 0)],
+        lambda at: [at + 8 + tf.clip_by_value(number(at + 4, 4) + byte(at + 4) % 2, 0, tf.size(raw))],
         [tf.constant(30)],
+        maximum_iterations=_MOST_CHUNKS,
     )
     found = tf.debugging.Assert(is_frame(start), ["Expected a frame in an animated WebP file."])
     with tf.control_dependencies([found] if found is not None else []):
@@ -47,8 +50,30 @@ def _first_frame(image_bytes, raw, byte):
     return still, tf.stack([top, left, height, width])
 
 
+def size(image_bytes):
+    """Returns (height, width) of a WebP file's canvas, int32; 0 where the header is none that is known."""
+    _, byte = containers.raw_bytes(tf.strings.substr(image_bytes, 0, tf.minimum(tf.strings.length(image_bytes), 30)))
+
+    def is_header(letters):
+        return tf.reduce_all([byte(12 + k) == letter for k, letter in enumerate(letters)])
+
+    def number(at, length):
+        return sum(byte(at + k) * 256**k for k in range(length))
+
+    lossless = number(21, 4)
+    return tf.case(
+        [
+            (is_header(b"VP8X"), lambda: (1 + number(27, 3), 1 + number(24, 3))),
+            (is_header(b"VP8L"), lambda: (1 + tf.bitwise.right_shift(lossless, 14) % 2**14, 1 + lossless % 2**14)),
+            (is_header(b"VP8 "), lambda: (number(28, 2) % 2**14, number(26, 2) % 2**14)),
+        ],
+        default=lambda: (tf.constant(0), tf.constant(0)),
+    )
+
+
 def decode(image_bytes):
     """Returns [h, w, 4] uint8 RGBA of a WebP file; of an animation its first frame, transparent around it."""
+    canvas = size(image_bytes)
     raw, byte = containers.raw_bytes(image_bytes)
     animated = _is_animated(byte)
     still, place = tf.cond(
@@ -56,15 +81,16 @@ def decode(image_bytes):
         lambda: _first_frame(image_bytes, raw, byte),
         lambda: (image_bytes, tf.zeros([4], tf.int32)),
     )
-    pixels = tf.io.decode_webp(still, channels=0)[0]
+    # A frame that claims to be larger than its canvas must not be decoded: the canvas alone has been checked.
+    fits = tf.reduce_all(place[:2] + tf.stack(size(still)) <= tf.stack(canvas))
+    check = tf.debugging.Assert(fits, ["Expected a frame within the canvas of a WebP file."])
+    with tf.control_dependencies([check] if check is not None else []):
+        pixels = tf.io.decode_webp(still, channels=0)[0]
     opaque = tf.fill([*tf.unstack(tf.shape(pixels)[:2]), 1], tf.constant(255, tf.uint8))
     rgba = tf.concat([pixels, opaque], axis=-1)[..., :4]  # The decoder gives 3 channels, or 4 where there is alpha.
 
     def on_canvas():
-        height, width = (
-            1 + sum(byte(27 + k) * 256**k for k in range(3)),
-            1 + sum(byte(24 + k) * 256**k for k in range(3)),
-        )
+        height, width = canvas
         below, right = height - place[0] - tf.shape(rgba)[0], width - place[1] - tf.shape(rgba)[1]
         return tf.pad(rgba, [[place[0], below], [place[1], right], [0, 0]])
 
