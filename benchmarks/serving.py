@@ -240,6 +240,7 @@ def main():
         "--batch_timeout_micros", type=int, default=2000, help="How long a batch waits for more rows (2000)."
     )
     parser.add_argument("--quick", action="store_true", help="A minute: loads of 1 s, memory over 1,000 requests.")
+    parser.error = sys.exit  # A mistake is answered by one line.
     options = parser.parse_args()
     if options.quick:
         options.seconds, options.requests = 1, 1000
