@@ -1,7 +1,7 @@
 """How an export is served under load: `python -m benchmarks.serving --server_python=SERVER/bin/python`.
 
-KServe serves the SavedModel on this machine (`benchmarks/kserve_server.py`), first without and then with batching, by
-the settings of `docs/serving/batching.config` (two batches at once, 32 rows at most, 2 ms of waiting for more).
+KServe serves the SavedModel on this machine (`benchmarks/kserve_server.py`), without and with batching, by the
+settings of `docs/serving/batching.config` (two batches at once, 32 rows at most, 2 ms of waiting for more).
 Its environment is another one than the project's, because it wants other versions of what both need:
 
     python -m venv SERVER
@@ -11,7 +11,7 @@ Measured from outside, over loopback, in the V1 protocol's JSON, one image a req
 connection and send the next request as soon as an answer has come (so the load is closed: N clients, N requests in
 the system):
 - answers a second, p50 and p99 of the time from the first byte sent to the last byte read, for each signature and
-  number of clients, after a second of warm-up;
+  number of clients, in turn on a server without and one with batching; medians of several rounds;
 - the memory (RSS) of the server over requests of both signatures in turn;
 - the cores that server and clients kept busy, and how many requests a second the same clients get from a route of the
   server that computes nothing: what the clients (and KServe's HTTP) could do at most.
@@ -20,10 +20,11 @@ Before that, served answers are held to the in-process ones. Writes serving.json
 
 import argparse
 import base64
+import contextlib
 import datetime
-import functools
 import importlib.metadata
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -35,7 +36,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from benchmarks.serving_load import drive, measure, memory_over, served
+from benchmarks.serving_load import drive, measure, median, memory_over, served
 from tfvae import config, quiet
 
 SIGNATURES = ("generate_bytes", "reconstruct_bytes")
@@ -133,22 +134,28 @@ def run(options):
     results["batch_timeout_micros"] = options.batch_timeout_micros
     results["request_bytes"] = {name: round(np.mean([len(body) for body in bodies[name]])) for name in bodies}
     results["in_process"] = {
-        f"{batch} rows a call": in_process(model, both, options.seconds / 2, batch) for batch in (1, 8, 32)
+        f"{batch} rows a call": in_process(model, both, options.seconds, batch) for batch in (1, 8, 32)
     }
-    for batching in (False, True):
-        mode = MODES[batching]
-        log = options.output / f"server_{mode.replace(' ', '_')}.log"
-        with served(options.server_python, options.version, batching, options.batch_timeout_micros, log) as server:
-            print(f"{mode}: the server is ready", flush=True)
-            result = results[mode] = {
-                "memory_when_ready": server.memory(),
-                "differences": check(server, model, both, batching),
-            }
-            measured = functools.partial(measure, server, seconds=options.seconds)
-            result["ready_route"] = [measured([None], clients, seconds=2)._asdict() for clients in CLIENTS]
-            for name in SIGNATURES:
-                result[name] = [measured(bodies[name], clients)._asdict() for clients in CLIENTS]
-            result["memory"] = memory_over(server, in_turn, options.requests)
+    with contextlib.ExitStack() as running:
+        servers = {}
+        for batching, mode in enumerate(MODES):
+            log = options.output / f"server_{mode.replace(' ', '_')}.log"
+            arguments = options.server_python, options.version, bool(batching), options.batch_timeout_micros, log
+            servers[mode] = running.enter_context(served(*arguments))
+            ready = servers[mode].memory()
+            results[mode] = {"memory_when_ready": ready, "differences": check(servers[mode], model, both, batching)}
+        print("Both servers are ready, and answer what the same signatures answer in this process.", flush=True)
+        loads = {}
+        # Rounds, and both servers in each: what slows the machine for a while slows all numbers alike.
+        for _, (name, sent), clients, mode in itertools.product(
+            range(options.rounds), (*bodies.items(), ("ready_route", [None])), CLIENTS, MODES
+        ):
+            load = measure(servers[mode], sent, clients, options.seconds)
+            loads.setdefault((mode, name, clients), []).append(load)
+        for (mode, name, _), rounds in loads.items():
+            results[mode].setdefault(name, []).append({**median(rounds)._asdict(), "rounds": rounds})
+        for mode in MODES:
+            results[mode]["memory"] = memory_over(servers[mode], in_turn, options.requests)
     return results
 
 
@@ -178,15 +185,16 @@ def machine(options):
 def table(results):
     """Returns the measurements as Markdown."""
     lines = [
-        "| signature | clients | batching | answers/s | p50 ms | p99 ms | server's cores | clients' cores |",
-        "|---|---|---|---|---|---|---|---|",
+        "| signature | clients | batching | answers/s | p50 ms | p99 ms | server's cores | clients' | others' |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name in (*SIGNATURES, "ready_route"):
         for rows in zip(*(results[mode][name] for mode in MODES), strict=True):
             for mode, row in zip(("off", "on"), rows, strict=True):
                 lines.append(
-                    f"| {name} | {row['clients']} | {mode} | {row['requests_per_second']:.1f} | {row['p50']:.1f} "
-                    f"| {row['p99']:.1f} | {row['server_cores']:.2f} | {row['client_cores']:.2f} |"
+                    f"| {name} | {row['clients']:.0f} | {mode} | {row['requests_per_second']:.1f} | {row['p50']:.1f} "
+                    f"| {row['p99']:.1f} | {row['server_cores']:.2f} | {row['client_cores']:.2f} "
+                    f"| {row['other_cores']:.2f} |"
                 )
     lines += ["", "| in process, one call after the other | " + " | ".join(SIGNATURES) + " |", "|---|---|---|"]
     for label, rates in results["in_process"].items():
@@ -223,7 +231,7 @@ def picture(results, path):
         axes[-1].plot(*zip(*results[mode]["memory"], strict=True), label=mode)
     most = max(memory for mode in MODES for _, memory in results[mode]["memory"])
     axes[-1].set(title="memory of the server", xlabel="requests", ylabel="RSS, MiB", ylim=(0, 1.2 * most))
-    axes[-1].legend()
+    axes[-1].legend(loc="lower right")
     figure.savefig(path, dpi=100)
 
 
@@ -234,7 +242,8 @@ def main():
     )
     parser.add_argument("--model", default="", help="saved_models/NAME or one version's folder; the newest export.")
     parser.add_argument("--output", type=pathlib.Path, default="serving", help="Folder for results (serving).")
-    parser.add_argument("--seconds", type=float, default=6, help="Length of each load (6).")
+    parser.add_argument("--seconds", type=float, default=2, help="Length of each load (2).")
+    parser.add_argument("--rounds", type=int, default=3, help="Loads of each kind; medians are shown (3).")
     parser.add_argument("--requests", type=int, default=10_000, help="Requests over which memory is watched (10000).")
     parser.add_argument(
         "--batch_timeout_micros", type=int, default=2000, help="How long a batch waits for more rows (2000)."
@@ -243,7 +252,7 @@ def main():
     parser.error = sys.exit  # A mistake is answered by one line.
     options = parser.parse_args()
     if options.quick:
-        options.seconds, options.requests = 1, 1000
+        options.seconds, options.rounds, options.requests = 1, 1, 1000
     quiet.hush()
     try:
         options.output.mkdir(parents=True, exist_ok=True)
