@@ -1,0 +1,279 @@
+"""How fast images come in, and what memory they take: `python benchmarks/input.py --peers=PEERS/bin/python`.
+
+The peers live in another environment, for they are no dependency of the package:
+
+    python3 -m venv PEERS
+    PEERS/bin/pip install torch==2.13.0 pythae==0.1.2 pillow
+
+All ways are measured in turn, --rounds times over, in this one run; a number is the median over the rounds, with the
+least and the most. Files have been read before (they are in the operating system's cache), everything is resized to
+--size x --size, and a batch is 5 images. `cold` is a first pass, from file to batch:
+
+- tfvae: `tfvae.data.load` from the call to its return: listing, setting up, decoding, compositing, antialiased resize,
+  all kept; and without its set-up, which does not grow with the data: counted from the first 64 images on;
+- keras: `keras.utils.image_dataset_from_directory`, one pass (no antialiasing; transparency dropped);
+- torch: `DataLoader` with Pillow, one pass; no workers, or one a core, whichever is faster (transparency dropped);
+- decoding and resizing: the limit: `tf.io.read_file`, the format's decoder and `tf.image.resize(antialias=True)` in a
+  bare parallel map, nothing composited or kept; and decoding: the same without the resize.
+
+`cached` is an epoch after that: `training` of tfvae (shuffled anew, float32), `.cache()` behind keras's data set. The
+training step whose speed the cached epochs are compared with is the default model's, compiled, on the same machine.
+
+Memory is what a process has more after it has loaded a folder with the cache on disk and walked an epoch, than before.
+"""
+
+import dataclasses
+import functools
+import io
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+import input_memory
+import input_report
+
+from tfvae import commandline, config
+
+BATCH = 5
+DRAWINGS = 200  # Different ones in a folder; more images are copies of them.
+KINDS = ("PNG with transparency", "PNG", "JPEG")
+
+
+@dataclasses.dataclass(frozen=True)
+class InputConfig(config.Settings):
+    """`python benchmarks/input.py`."""
+
+    peers: str = config.option("", "Python of the environment with PyTorch and Pillow; empty: without them.")
+    output: str = config.option("benchmark-input", "Folder for input.json, input.md and input.png.")
+    size: int = config.option(60, "Height and width that images are resized to.", at_least=8, at_most=512)
+    images: int = config.option(1000, "Images of 500 x 500 in each folder.", at_least=200)
+    rounds: int = config.option(5, "Times that everything is measured.", at_least=1)
+    memory: str = config.option("10000,100000", "Numbers of images for the memory, ascending; empty: not measured.")
+    tfds: bool = config.option(True, "Measure the prepared avatars too (drawn at the first use).")
+    data_dir: str = config.option("", "Folder for prepared data; empty: as in training.")
+    quick: bool = config.option(False, "A minute instead of ten: fewer images and rounds. For a look, not for a table.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.memory and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)+", self.memory):
+            raise config.UserError(f"--memory must be at least two numbers such as 10000,100000, got {self.memory!r}.")
+
+
+def make_folders(root, count):
+    """Writes avatars of 500 x 500: with transparency as PNG, on white as PNG and as JPEG; the same on every machine."""
+    from PIL import Image
+
+    from tfvae.data import artwork, styles
+
+    art = styles.load("personas")
+    for kind in KINDS:
+        (root / kind).mkdir(parents=True)
+    drawn = min(count, DRAWINGS)
+    for number in range(drawn):
+        png = artwork.render(art, 500, artwork.pins(art, artwork.sample(art, number))).png
+        image = Image.open(io.BytesIO(png)).convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image)
+        for copy in range(number, count, drawn):
+            (root / "PNG with transparency" / f"{copy:06d}.png").write_bytes(png)
+            white.convert("RGB").save(root / "PNG" / f"{copy:06d}.png")
+            white.convert("RGB").save(root / "JPEG" / f"{copy:06d}.jpg", quality=90)
+
+
+def timed(dataset, least=0.0):
+    """Returns images/s of whole passes over a data set of batches, for at least so many seconds."""
+    start, count = time.perf_counter(), 0
+    while not count or time.perf_counter() - start < least:
+        for batch in dataset:
+            count += len(batch)
+    return count / (time.perf_counter() - start)
+
+
+class Ours:
+    """`tfvae.data`: cold and cached images/s of one kind of data, and the training step's speed."""
+
+    def __init__(self, settings, **arguments):
+        self._settings = config.TrainConfig(
+            image_size=settings.size, batch_size=BATCH, data_dir=settings.data_dir, cache="memory", **arguments
+        )
+        self._loaded = self.load()
+        self._batches = iter(self._loaded.training)
+        next(self._batches)
+
+    def load(self):
+        from tfvae import data
+
+        return data.load(self._settings)
+
+    def cold(self):
+        start = time.perf_counter()
+        loaded = self.load()
+        count = loaded.num_training + loaded.num_validation + loaded.num_test
+        return count / (time.perf_counter() - start)
+
+    def cold_without_set_up(self):
+        from tfvae.data import sources, store
+
+        settings = self._settings
+        shape = store.Shape(*settings.height_and_width, 3, settings.fit, settings.background_rgb, settings.max_pixels)
+        batches = store.decoded(sources.find(settings), shape)
+        next(batches)
+        return timed(images for _, _, images in batches)
+
+    def cached(self, seconds=2.0):
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            for _ in range(100):
+                next(self._batches)
+            count += 100 * BATCH
+        return count / (time.perf_counter() - start)
+
+    @functools.cached_property
+    def _vae(self):
+        from tfvae import model
+
+        vae = model.build(self._settings, self._loaded.image_shape)
+        vae.compile(optimizer="adam", jit_compile=True)
+        return vae
+
+    def training(self, steps=100):
+        start = time.perf_counter()
+        self._vae.fit(self._loaded.training, steps_per_epoch=steps, verbose=0, shuffle=False)
+        return steps * BATCH / (time.perf_counter() - start)
+
+
+def bare(stream, kind, size):
+    """Returns a data set of the stream's files, decoded, and resized where `size` is not None, by nothing else."""
+    import tensorflow as tf
+
+    def decode(contents):
+        if kind != "JPEG":
+            image = tf.io.decode_png(contents, channels=4)
+        else:
+            image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+        if size is None:
+            return image[:1, :1]  # Batched, so that all ways hand over as much.
+        return tf.cast(tf.round(tf.image.resize(image, [size, size], antialias=True)), tf.uint8)
+
+    return stream.map(decode, tf.data.AUTOTUNE, deterministic=False).batch(64).prefetch(2)
+
+
+def keras_way(folder, size, cached):
+    import keras
+
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, labels=None, image_size=(size, size), batch_size=BATCH, verbose=False
+    )
+    return dataset.cache().prefetch(2) if cached else dataset
+
+
+class Torch:
+    """The process that runs `input_peer.py`."""
+
+    def __init__(self, python):
+        script = pathlib.Path(__file__).with_name("input_peer.py")
+        try:
+            self._process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        except OSError as error:
+            raise config.UserError(f"--peers: cannot run {python}: {error.strerror}.") from None
+
+    def __call__(self, folder, size, workers):
+        request = {"folder": str(folder), "size": size, "batch_size": BATCH, "workers": workers}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise config.UserError("--peers: PyTorch or Pillow failed there; see above.")
+        answer = json.loads(line)
+        return answer["images"] / answer["seconds"]
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def ways_of_folder(folder, settings, torch):
+    """Returns {(kind of data, pass, way): function that measures images/s}."""
+    import tensorflow as tf
+
+    kind, size = folder.name, settings.size
+    paths = sorted(map(str, folder.iterdir()))
+    ours = Ours(settings, data=str(folder))
+    files = tf.data.Dataset.from_tensor_slices(paths).map(tf.io.read_file, tf.data.AUTOTUNE)
+    cached = keras_way(folder, size, True)
+    found = {
+        ("cold", "tfvae"): ours.cold,
+        ("cold", "tfvae without its set-up"): ours.cold_without_set_up,
+        ("cold", "keras"): functools.partial(timed, keras_way(folder, size, False)),
+        ("cold", "decoding and resizing"): functools.partial(timed, bare(files, kind, size)),
+        ("cold", "decoding"): functools.partial(timed, bare(files, kind, None)),
+        ("cached", "tfvae"): ours.cached,
+        ("cached", "keras"): functools.partial(timed, cached, 2.0),
+    }
+    if torch:
+        for workers in (0, os.cpu_count()):
+            found["cold", f"torch, {workers} workers"] = functools.partial(torch, folder, size, workers)
+    if kind == "JPEG":
+        found["training", "tfvae"] = ours.training
+    return {(f"500 x 500 {kind}", *key): measure for key, measure in found.items()}
+
+
+def ways_of_tfds(settings):
+    from tfvae.data import prepared
+
+    ours = Ours(settings, data="avatars")
+    streams = prepared.avatars(config.DataConfig(image_size=settings.size, data_dir=settings.data_dir)).values()
+    files = functools.reduce(lambda one, other: one.concatenate(other), [origin.stream() for origin in streams])
+    files = files.map(lambda index, contents: contents)
+    found = {
+        ("cold", "tfvae"): ours.cold,
+        ("cold", "tfvae without its set-up"): ours.cold_without_set_up,
+        ("cold", "decoding and resizing"): functools.partial(timed, bare(files, "PNG", settings.size)),
+        ("cold", "decoding"): functools.partial(timed, bare(files, "PNG", None)),
+        ("cached", "tfvae"): ours.cached,
+    }
+    return {(f"TFDS avatars, {settings.size} x {settings.size}", *key): measure for key, measure in found.items()}
+
+
+def main(settings, _):
+    if settings.quick:
+        settings = dataclasses.replace(settings, images=200, rounds=2, memory="2000,10000", tfds=False)
+    start = time.perf_counter()
+    output = config.folder(settings.output, "--output")
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        print("Drawing the images", flush=True)
+        make_folders(root, settings.images)
+        torch = Torch(settings.peers) if settings.peers else None
+        ways = {}
+        for kind in KINDS:
+            ways |= ways_of_folder(root / kind, settings, torch)
+        if settings.tfds:
+            ways |= ways_of_tfds(settings)
+        rates = {key: [] for key in ways}
+        for number in range(-1, settings.rounds):  # One round more, that is not counted: what is set up at the first.
+            for key, measure in ways.items():
+                rate = measure()
+                print(f"round {number + 1}: {', '.join(key)}: {rate:,.0f} images/s", flush=True)
+                if number >= 0:
+                    rates[key].append(rate)
+        if torch:
+            torch.close()
+        found = input_memory.measure(settings, root) if settings.memory else []
+    took = time.perf_counter() - start
+    text = input_report.table(rates, found, settings, took)
+    (output / "input.md").write_text(text)
+    rows = [{"data": key[0], "pass": key[1], "way": key[2], "rounds": each} for key, each in rates.items()]
+    raw = {"settings": dataclasses.asdict(settings), "images_per_second": rows, "memory": found}
+    (output / "input.json").write_text(json.dumps(raw, indent=1) + "\n")
+    input_report.picture(rates, output / "input.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    commandline.run(InputConfig, main)
