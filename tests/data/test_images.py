@@ -331,3 +331,25 @@ def test_grey_stays_grey_and_hidden_colours_do_not_bleed():
     hidden[..., 0] = 255  # Red, but nowhere visible.
     found = images.prepare(tf.constant(hidden), 8, 8, 3, "crop", (255, 255, 255)).numpy()
     assert (found == 255).all()
+
+
+@pytest.mark.parametrize(
+    "size, wanted, ratio",
+    [
+        ((400, 528), (8, 12), 8),
+        ((400, 528), (20, 24), 4),
+        ((400, 528), (40, 50), 2),
+        ((400, 528), (51, 40), 1),
+        ((401, 528), (8, 12), 1),
+    ],
+)
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_looks_the_same(size, wanted, ratio):
+    picture = Image.fromarray(noise(4, 5, 3)).resize(size[::-1], Image.Resampling.BICUBIC)
+    content = tf.constant(saved(picture, "JPEG", quality=95))
+    whole, reduced = images.decode(content), images.decode(content, wanted=wanted)
+    assert whole.shape == (*size, 4) and reduced.shape == (size[0] // ratio, size[1] // ratio, 4)
+    for fit in ("crop", "pad", "stretch"):
+        one, other = (
+            images.prepare(image, *wanted, 3, fit, (0, 0, 0)).numpy().astype(int) for image in (whole, reduced)
+        )
+        assert np.abs(one - other).mean() < 1 and np.abs(one - other).max() <= 5

@@ -2,9 +2,11 @@
 
 import dataclasses
 import itertools
+import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfvae import config, data
 
@@ -124,6 +126,22 @@ def test_all_caches_give_the_same(settings, loaded):
         assert_same(take(other.training, 11), expected)
         for split in ("train", "validation", "test"):
             np.testing.assert_array_equal(other.images(split), loaded.images(split))
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/maps").exists(), reason="Linux only.")
+def test_what_is_kept_on_disk_takes_no_memory(settings):
+    loaded = data.load(dataclasses.replace(settings, cache="disk"))
+    take(loaded.training, 24)
+    assert "tfvae_store" not in pathlib.Path("/proc/self/maps").read_text()
+
+
+def test_a_kept_file_that_was_cut_short_is_an_error(settings, tmp_path):
+    loaded = data.load(dataclasses.replace(settings, cache="disk", data_dir=str(tmp_path)))
+    (kept,) = tmp_path.glob("tfvae_store/*/train.npy")
+    with open(kept, "r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(tf.errors.OpError, match="shorter than it was"):
+        take(loaded.training, 8)
 
 
 def test_flip_mirrors_about_half_of_the_training_images_and_no_others(settings, loaded):

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import warnings
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -42,10 +43,10 @@ class Store(NamedTuple):
     gather: object  # [B] int64 numbers below count -> [B, H, W, C] uint8, in the graph.
 
 
-def _to_rgba(image, max_pixels):
+def _to_rgba(image, shape):
     """Returns the content of a file as uint8 [h, w, 4], or uint8 [..., h, w, 1, 3 or 4] as uint8 [..., h, w, 4]."""
     if image.dtype == tf.string:
-        return images.decode(image, max_pixels)
+        return images.decode(image, shape.max_pixels, wanted=(shape.height, shape.width))
     if image.shape[-1] == 1:
         image = tf.repeat(image, 3, axis=-1)
     if image.shape[-1] == 3:
@@ -56,10 +57,10 @@ def _to_rgba(image, max_pixels):
 @functools.lru_cache(maxsize=8)
 def _preparer(shape):
     """Returns image -> [H, W, C] uint8 as one graph for all splits, for to trace it takes a second."""
-    return tf.function(lambda image: images.prepare(_to_rgba(image, shape.max_pixels), *shape[:5]), autograph=False)
+    return tf.function(lambda image: images.prepare(_to_rgba(image, shape), *shape[:5]), autograph=False)
 
 
-def _decoded(origins, shape):
+def decoded(origins, shape):
     """Yields (split [n] bytes, indices [n], images [n, H, W, C]) of all images that can be decoded."""
     prepare = _preparer(shape)
     streams = [
@@ -88,11 +89,11 @@ def _fill(origins, shape, write=lambda split, indices, decoded: None):
     total = sum(origin.count for origin in origins.values())
     # Shown only where it takes long.
     with tqdm(total=total, desc="Reading images", unit="", delay=2.0, mininterval=0.5, leave=False) as bar:
-        for splits, indices, decoded in _decoded(origins, shape):
+        for splits, indices, pixels in decoded(origins, shape):
             for split in origins:
                 mine = splits == split.encode()
                 if mine.any():
-                    write(split, indices[mine], decoded[mine])
+                    write(split, indices[mine], pixels[mine])
                     arrived[split][indices[mine]] = True
             bar.update(len(indices))
     return {split: np.flatnonzero(there) for split, there in arrived.items()}
@@ -127,11 +128,42 @@ def _from_memory(kept):
     return lambda numbers: tf.gather(held, numbers)
 
 
+class _Rows:
+    """The rows of an array file, read and written one by one.
+
+    Not mapped: the pages that are touched would count as this process's memory, all of them after an epoch.
+    """
+
+    def __init__(self, path, flags=os.O_RDONLY):
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._start, self._shape = mapped.offset, mapped.shape[1:]
+        self._path, self._file = path, os.open(path, flags)
+        weakref.finalize(self, os.close, self._file)
+
+    def _at(self, row):
+        return self._start + int(row) * math.prod(self._shape)
+
+    def read(self, rows):
+        batch = np.empty([len(rows), *self._shape], np.uint8)
+        for row, image in zip(rows, batch, strict=True):
+            if os.preadv(self._file, [image], self._at(row)) != image.nbytes:
+                raise OSError(f"{self._path} is shorter than it was")
+        return batch
+
+    def write(self, rows, batch):
+        for row, image in zip(rows, batch, strict=True):
+            if os.pwritev(self._file, [np.ascontiguousarray(image)], self._at(row)) != image.nbytes:
+                raise OSError(f"{self._path} has not taken all of an image")
+
+    def flush(self):
+        os.fsync(self._file)
+
+
 def _from_disk(path, rows, shape):
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    kept = _Rows(path)
 
     def gather(numbers):
-        batch = tf.numpy_function(lambda some: mapped[rows[some]], [numbers], tf.uint8, stateful=False)
+        batch = tf.numpy_function(lambda some: kept.read(rows[some]), [numbers], tf.uint8, stateful=False)
         return tf.ensure_shape(batch, [*numbers.shape, *shape[:3]])
 
     return gather
@@ -154,12 +186,14 @@ def in_memory(origins, shape):
 
 def _write_to_disk(origins, shape, folder):
     def create(split, count):
-        return np.lib.format.open_memmap(os.path.join(folder, f"{split}.npy"), "w+", np.uint8, (count, *shape[:3]))
+        path = os.path.join(folder, f"{split}.npy")
+        np.lib.format.open_memmap(path, "w+", np.uint8, (count, *shape[:3]))
+        return _Rows(path, os.O_RDWR)
 
     kept = {split: create(split, origin.count) for split, origin in origins.items()}
 
     def write(split, indices, decoded):
-        kept[split][indices] = decoded
+        kept[split].write(indices, decoded)
 
     for split, rows in _fill(origins, shape, write).items():
         kept[split].flush()
