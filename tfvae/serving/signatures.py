@@ -88,7 +88,9 @@ def signatures(vae, fit, background_rgb):
     def load(image_bytes):
         """Returns images [B, H, W, C] in [0, 1] of image files, prepared exactly as for the training."""
         pixels = tf.map_fn(
-            lambda one: image_files.prepare(image_files.decode(one), *image_shape, fit, background_rgb),
+            lambda one: image_files.prepare(
+                image_files.decode(one, wanted=image_shape[:2]), *image_shape, fit, background_rgb
+            ),
             image_bytes,
             fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
             parallel_iterations=_PARALLEL,
