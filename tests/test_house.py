@@ -8,10 +8,11 @@ import sys
 import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "tfvae"
-ENTRY_POINTS = {"train", "generate", "reconstruct", "interpolate", "export"}
+ENTRY_POINTS = {"train", "generate", "reconstruct", "interpolate", "export", "client"}
 # What a part of the house may import of the others.
 ALLOWED = {
-    "config": set(),
+    "settings": set(),
+    "config": {"settings"},
     "quiet": set(),
     "commandline": {"config", "quiet"},
     "pictures": {"config"},
@@ -19,9 +20,10 @@ ALLOWED = {
     "data": {"config", "data"},
     "model": {"config", "model"},
     "evaluation": {"config", "data", "model", "evaluation", "pictures"},
+    "remote": {"settings", "remote"},
     "serving": {"config", "commandline", "pictures", "data", "serving"},
     "training": {"config", "commandline", "pictures", "data", "model", "evaluation", "serving", "training"},
-} | {name: {"config", "commandline", "pictures", "outputs", "training", "serving"} for name in ENTRY_POINTS}
+} | {name: {"config", "commandline", "pictures", "outputs", "training", "serving", "remote"} for name in ENTRY_POINTS}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

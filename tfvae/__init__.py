@@ -8,6 +8,7 @@ TensorFlow Serving. From the command line, each with --help:
     python -m tfvae.reconstruct FILE...         originals above reconstructions
     python -m tfvae.interpolate A B             the walk from image A to image B
     python -m tfvae.export                      exports a run again
+    python -m tfvae.client ACTION               asks a server for the same
 
 In Python, from the outside in:
 
@@ -27,6 +28,7 @@ The parts, each with help of its own:
     tfvae.model       VAE, and its likelihoods, priors, objectives and networks
     tfvae.training    fit, export_run: the run folder, checkpoints, exact resume
     tfvae.serving     export, Served: the SavedModel and its signatures
+    tfvae.remote      connect: a model that TensorFlow Serving has, through REST or gRPC
     tfvae.evaluation  the numbers of a trained model on held-out images
     tfvae.pictures    grids, rows, animations, learning curves
 
@@ -40,7 +42,7 @@ log p(x); distortion is -E log p(x|z), rate is KL(q(z|x) || p(z)); the loss is w
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["VAE", "config", "data", "evaluation", "model", "pictures", "serving", "training"]
+__all__ = ["VAE", "config", "data", "evaluation", "model", "pictures", "remote", "serving", "training"]
 
 
 def __getattr__(name):

@@ -1,0 +1,106 @@
+"""Calls a served model: `python -m tfvae.client ACTION [FILE...]`, with TensorFlow Serving on the other side.
+
+    generate                draws --num_images new images
+    reconstruct FILE...     reconstructs image files
+    interpolate A B         walks from image A to image B in --steps images
+
+--output=NAME.png (samples.png, reconstructions.png or walk.png where nothing is said) is one grid; any other output is
+a folder of single files, as the server sent them.
+"""
+
+import contextlib
+import io
+import pathlib
+import re
+
+from tfvae import commandline, config, outputs, remote
+
+_AT_ONCE = 32  # Images in one request.
+
+
+def main(settings, arguments):
+    action, *files = arguments
+    if action not in _ACTIONS:
+        raise config.UserError(f"Expected one of {', '.join(_ACTIONS)}, got {action!r}.")
+    images_of, default, least, most = _ACTIONS[action]
+    if len(files) < least or (most is not None and len(files) > most):
+        raise config.UserError(f"Expected {least}{' or more' * (most is None)} files for {action}, got {len(files)}.")
+    output = outputs.check(settings.output or default, settings.overwrite)
+    outputs.check_inputs(files)
+    server = remote.connect(settings.server, settings.name, settings.version, settings.timeout)
+    images = images_of(server, settings, files)
+    with outputs.reporting(output):
+        if outputs.is_picture(output):
+            _save_grid(images, output)
+        else:
+            for number, contents in enumerate(images):
+                (output / f"{number:05d}.png").write_bytes(contents)
+    print(f"{len(images)} images from {settings.server}, model {settings.name}: {output}")
+
+
+def _generate(server, settings, _):
+    images = []
+    for start in range(0, settings.num_images, _AT_ONCE):
+        seeds = [[settings.seed, number] for number in range(start, min(start + _AT_ONCE, settings.num_images))]
+        images += server.call("generate_bytes", "image_bytes", seed=seeds, std=[settings.std] * len(seeds))
+    return images
+
+
+def _reconstruct(server, settings, files):
+    images = []
+    for start in range(0, len(files), _AT_ONCE):
+        some = files[start : start + _AT_ONCE]
+        with _naming(some):
+            images += server.call("reconstruct_bytes", "reconstruction_bytes", image_bytes=_contents(some))
+    return images
+
+
+def _interpolate(server, settings, files):
+    images = []
+    start, end = _contents(files)
+    weights = [step / (settings.steps - 1) for step in range(settings.steps)]
+    for first in range(0, settings.steps, _AT_ONCE):
+        some = weights[first : first + _AT_ONCE]
+        ends = {"image_bytes_a": [start] * len(some), "image_bytes_b": [end] * len(some)}
+        images += server.call("interpolate_bytes", "image_bytes", **ends, weight=some)
+    return images
+
+
+def _contents(files):
+    try:
+        return [pathlib.Path(file).read_bytes() for file in files]
+    except OSError as error:
+        raise config.UserError(f"{error.filename}: {error.strerror}.") from None
+
+
+@contextlib.contextmanager
+def _naming(files):
+    """Puts the file's name before a server's refusal that names the row."""
+    try:
+        yield
+    except config.UserError as error:
+        row = re.search(r"image_bytes\[(\d+)\]", str(error))
+        if row is None or int(row[1]) >= len(files):
+            raise
+        raise config.UserError(f"{files[int(row[1])]}: {error}") from None
+
+
+def _save_grid(files, path):
+    import numpy as np
+    from PIL import Image
+
+    from tfvae import pictures
+
+    images = [np.asarray(Image.open(io.BytesIO(contents)).convert("RGB")) for contents in files]
+    pictures.save(pictures.grid(images), path)
+
+
+# What draws the images, the output where none is named, and the least and largest number of files.
+_ACTIONS = {
+    "generate": (_generate, "samples.png", 0, 0),
+    "reconstruct": (_reconstruct, "reconstructions.png", 1, None),
+    "interpolate": (_interpolate, "walk.png", 2, 2),
+}
+
+if __name__ == "__main__":
+    commandline.run(config.ClientConfig, main, files=(1, None))
