@@ -14,6 +14,7 @@ from tfvae import config, serving, training
 from tfvae.training import callbacks, checkpoints
 
 TINY = {"image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 3, "jit": False, "prior": "normal"}
+TINY["steps_per_execution"] = 1  # So that a test can stop between any two steps.
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def whole(folder, tmp_path_factory):
 @pytest.fixture
 def no_export(monkeypatch):
     """Leaves out the export, which takes most of a tiny training's time."""
-    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, test_images: base_dir / "1")
+    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_: base_dir / "1")
 
 
 def records(run):
@@ -115,6 +116,36 @@ def test_flags_cfg_repeats_the_run(whole):
     assert commandline.read_flagfile(config.TrainConfig, run / "flags.cfg") == settings
 
 
+def test_steps_run_at_once_are_the_same_steps(whole, folder, tmp_path, no_export):
+    training.fit(settings_for(folder, tmp_path, steps_per_execution=8))  # Five at once: an epoch has five.
+    one, other = (np.loadtxt(run / "loss_per_batch.csv", delimiter=",", skiprows=1)
+                  for run in (whole[0], tmp_path / "runs" / "run"))  # fmt: skip
+    assert one.shape == (10, 2)
+    np.testing.assert_allclose(other, one, rtol=1e-5)  # TensorFlow compiles a loop anew, so the last bits differ.
+    first, second = last_checkpoint(whole[0]), last_checkpoint(tmp_path / "runs" / "run")
+    for name, array in first.items():
+        np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("number", "limit", "divisor"), [(2000, 8, 8), (5, 8, 5), (12, 8, 6), (13, 8, 1), (1, 32, 1)])
+def test_an_epoch_is_a_whole_number_of_executions(number, limit, divisor):
+    from tfvae.training.fit import _largest_divisor
+
+    assert _largest_divisor(number, limit) == divisor
+
+
+def test_under_a_strategy_what_it_cannot_do_is_left_out_with_a_line(capsys):
+    import tensorflow as tf
+
+    from tfvae.training.fit import _compiled
+
+    settings = config.TrainConfig(**{**TINY, "jit": True, "steps_per_execution": 8})
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        vae = _compiled(settings, (8, 8, 3), 5)
+    assert (vae.jit_compile, vae.steps_per_execution) == (False, 1)
+    assert "--jit=false --steps_per_execution=1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("stop_at", [2, 5, 8])
 def test_a_run_that_was_stopped_resumes_as_if_nothing_had_happened(
     whole, folder, tmp_path, monkeypatch, no_export, stop_at, capsys
@@ -166,7 +197,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(folder
 
     def spoil(self, batch, logs=None):
         if self.step == 6:
-            self.model.last_loss.assign(float("nan"))
+            self.model.recent_losses.assign(self.model.recent_losses * float("nan"))
         original(self, batch, logs)
 
     monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", spoil)

@@ -51,21 +51,21 @@ class Unfold(keras.layers.Layer):
         return {**super().get_config(), "factor": self.factor, "height": self.height, "width": self.width}
 
 
-def _kernel(scale):
+def kernel(scale):
     """Returns the initializer of a layer that is followed by GAIN: `scale` is 2 before a rectifier (He et al. 2015)."""
     if not scale:
-        return "zeros"
+        return keras.initializers.Zeros()
     return keras.initializers.VarianceScaling(scale / GAIN**2, mode="fan_in")
 
 
 def conv(images, channels, size=3, scale=2.0):
     """Returns GAIN times a convolution of Keras tensors [B, H, W, C] -> [B, H, W, channels]."""
-    return GAIN * keras.layers.Conv2D(channels, size, padding="same", kernel_initializer=_kernel(scale))(images)
+    return GAIN * keras.layers.Conv2D(channels, size, padding="same", kernel_initializer=kernel(scale))(images)
 
 
 def dense(vectors, units, scale=1.0):
     """Returns GAIN times an affine map of Keras tensors [B, n] -> [B, units]."""
-    return GAIN * keras.layers.Dense(units, kernel_initializer=_kernel(scale))(vectors)
+    return GAIN * keras.layers.Dense(units, kernel_initializer=kernel(scale))(vectors)
 
 
 def relu(images):

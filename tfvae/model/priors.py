@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.model.layers import dense, silu
+from tfvae.model.layers import GAIN, kernel
 
 
 def _log_normal(noise):
@@ -60,24 +60,40 @@ class Flow(keras.layers.Layer):
         order = np.random.default_rng(0)
         self._orders = [order.permutation(latent_dim) for _ in range(couplings)]
         self._kept = latent_dim // 2
-        moved = latent_dim - self._kept
-        self._networks = [self._network(2 * moved, f"coupling_{index}") for index in range(couplings)]
+        # A variable holds a layer of all couplings: many small variables cost an optimizer more than their weights do.
+        sizes = (self._kept, hidden, hidden, 2 * (latent_dim - self._kept))
+        scales = (1.0, 1.0, 0.0)  # The last layer begins at zero, and so the flow as the identity.
+        self._stacks = [
+            self._layer(f"layer_{number}", *shape, scale)
+            for number, (*shape, scale) in enumerate(zip(sizes[:-1], sizes[1:], scales, strict=True))
+        ]
         self.built = True
 
-    def _network(self, outputs, name):
-        kept = keras.Input((self._kept,))
-        x = silu(dense(silu(dense(kept, self.hidden)), self.hidden))
-        return keras.Model(kept, dense(x, outputs, scale=0.0), name=name)  # The identity at first.
+    def _layer(self, name, inputs, outputs, scale):
+        """Returns the variables of one layer of all couplings: [couplings, inputs, outputs], [couplings, outputs]."""
+        kernels = self.add_weight(name=f"{name}_kernels", shape=(self.couplings, inputs, outputs), initializer="zeros")
+        kernels.assign(tf.stack([kernel(scale)((inputs, outputs)) for _ in range(self.couplings)]))
+        return kernels, self.add_weight(name=f"{name}_biases", shape=(self.couplings, outputs), initializer="zeros")
+
+    def _networks(self):
+        """Returns the layers of each coupling: [couplings] lists of (kernel, bias)."""
+        layers = [zip(*(tf.unstack(tf.convert_to_tensor(v)) for v in layer), strict=True) for layer in self._stacks]
+        return list(zip(*layers, strict=True))
 
     def _coupling(self, network, kept):
         """Returns (shift, log-scale), both [..., Z - kept], the latter within +-2."""
-        shift, log_scale = tf.split(network(kept), 2, axis=-1)
-        return tf.cast(shift, tf.float32), 2.0 * tf.tanh(tf.cast(log_scale, tf.float32) / 2.0)
+        *hidden, last = network
+        x = kept
+        for weights, bias in hidden:
+            x = tf.nn.silu(GAIN * (tf.linalg.matmul(x, weights) + bias))
+        weights, bias = last
+        shift, log_scale = tf.split(GAIN * (tf.linalg.matmul(x, weights) + bias), 2, axis=-1)
+        return shift, 2.0 * tf.tanh(log_scale / 2.0)
 
     def _to_base(self, latents):
         """Returns the noise [..., Z] and log |det du/dz| [...]."""
         log_determinant = tf.zeros(tf.shape(latents)[:-1])
-        for order, network in zip(self._orders, self._networks, strict=True):
+        for order, network in zip(self._orders, self._networks(), strict=True):
             latents = tf.gather(latents, order, axis=-1)
             kept, moved = latents[..., : self._kept], latents[..., self._kept :]
             shift, log_scale = self._coupling(network, kept)
@@ -89,7 +105,7 @@ class Flow(keras.layers.Layer):
         return self._to_base(latents)[0]
 
     def from_base(self, noise):
-        for order, network in zip(reversed(self._orders), reversed(self._networks), strict=True):
+        for order, network in zip(reversed(self._orders), reversed(self._networks()), strict=True):
             kept, moved = noise[..., : self._kept], noise[..., self._kept :]
             shift, log_scale = self._coupling(network, kept)
             noise = tf.concat([kept, (moved - shift) * tf.exp(-log_scale)], axis=-1)

@@ -10,6 +10,9 @@ from tfvae.model.posteriors import DiagonalGaussian
 # Noise of training and of evaluation never meets: each has its own stream of one seed.
 _TRAINING, _EVALUATION = 0, 1
 
+# The losses of this many last steps are kept: as many may run before anybody looks at them.
+RECENT = 32
+
 
 class Terms(NamedTuple):
     """What the bound consists of, for each image: elbo = -distortion - rate."""
@@ -49,7 +52,8 @@ class VAE(keras.Model):
             tf.Variable(w.value, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
             for w in (self.trainable_variables if ema else ())
         ]
-        self.last_loss = tf.Variable(0.0, trainable=False, aggregation=tf.VariableAggregation.MEAN)
+        # The loss of step n is at n % RECENT.
+        self.recent_losses = tf.Variable(tf.zeros(RECENT), trainable=False, aggregation=tf.VariableAggregation.MEAN)
         self.built = True
 
     @property
@@ -132,7 +136,8 @@ class VAE(keras.Model):
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
         self.likelihood.observe(images, terms.parameters, weights)
         self._update_averages(tf.cast(step, tf.float32))
-        self.last_loss.assign(loss)
+        here = tf.range(RECENT) == tf.cast(step, tf.int32) % RECENT
+        self.recent_losses.assign(tf.where(here, loss, tf.convert_to_tensor(self.recent_losses)))
         return self._update_metrics(terms, weights)
 
     def test_step(self, data):

@@ -43,7 +43,7 @@ class Progress(keras.callbacks.Callback):
         self._written = 0  # The first writing rewrites the file: what a lost step recorded is gone from it.
 
     def __enter__(self):
-        """Takes over Ctrl-C and SIGTERM, so that both end the run after the step in hand and its checkpoint."""
+        """Takes over Ctrl-C and SIGTERM, so that both end the run after the steps in hand and a checkpoint."""
         # Only the main thread may: elsewhere both signals do what they always do.
         ours = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
         self._handlers = {number: signal.signal(number, self._interrupt) for number in ours}
@@ -57,18 +57,24 @@ class Progress(keras.callbacks.Callback):
         if self._signal is not None:
             raise KeyboardInterrupt  # The second time, at once.
         self._signal = number
-        print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr, flush=True)
+        print(
+            "\nstopping after the steps in hand, with a checkpoint; once more to stop at once",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        loss = float(self.model.last_loss)
-        if not np.isfinite(loss):
-            epoch = (self.step - 1) // self._steps_per_epoch + 1
-            raise config.UserError(
-                f"The loss is {loss} at step {self.step} (epoch {epoch}); checkpoints before it are kept. "
-                "Try a lower --lr."
-            )
-        self.losses.append(loss)
+        # Several steps may have run at once.
+        recent = self.model.recent_losses.numpy()
+        for step in range(self.step, int(self.model.optimizer.iterations)):
+            loss = float(recent[step % len(recent)])
+            if not np.isfinite(loss):
+                raise config.UserError(
+                    f"The loss is {loss} at step {step + 1} (epoch {step // self._steps_per_epoch + 1}); "
+                    "checkpoints before it are kept. Try a lower --lr."
+                )
+            self.losses.append(loss)
+        self.step = len(self.losses)
         if self.step % self._steps_per_epoch == 0:
             return  # The epoch's validation and records come first: `on_epoch_end` goes on from here.
         if self._signal is not None or time.monotonic() - self._saved_at > self._seconds:

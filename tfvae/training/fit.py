@@ -1,6 +1,7 @@
 """A training, from settings to an exported model."""
 
 import json
+import math
 import sys
 
 import keras
@@ -54,7 +55,7 @@ def _fit(settings, folder, export_base):
         numbers = evaluation.measure(vae, images.test)
         (folder / "test.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
-        version = serving.export(vae, settings, export_base, runs.test_images(folder))
+        version = serving.export(vae, settings, export_base, runs.test_images(folder), settings.keep_versions)
     print(f"exported: {version}", flush=True)
     return version
 
@@ -78,22 +79,35 @@ def export_run(settings):
     if not checkpoints.restore(vae, folder / "checkpoints"):
         raise config.UserError(f"{folder} has no checkpoint yet.")
     with vae.averaged_weights():
-        return serving.export(vae, recorded, config.folder(settings.export_dir, "--export_dir") / name, test_images)
+        base = config.folder(settings.export_dir, "--export_dir") / name
+        return serving.export(vae, recorded, base, test_images, settings.keep_versions)
 
 
 def _compiled(settings, image_shape, steps_per_epoch):
     """Returns the model that the settings describe, with its optimizer, all variables made."""
     vae = model.build(settings, image_shape, steps_per_epoch, ema=settings.ema, seed=settings.seed)
     rate = schedules.learning_rate(settings.lr, settings.lr_end, settings.epochs * steps_per_epoch)
-    vae.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=settings.jit)
+    jit, steps = settings.jit, settings.steps_per_execution
+    if tf.distribute.has_strategy() and (jit or steps > 1):
+        print(
+            "under a strategy Keras can do neither: goes on with --jit=false --steps_per_execution=1", file=sys.stderr
+        )
+        jit, steps = False, 1
+    vae.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=jit, steps_per_execution=steps)
     vae.optimizer.build(vae.trainable_variables)
     return vae
+
+
+def _largest_divisor(number, limit):
+    return next(divisor for divisor in range(limit, 0, -1) if number % divisor == 0)
 
 
 def _train(vae, images, settings, folder, step):
     """Runs `fit` from `step` to the end: first what is left of an epoch that was begun, then all whole ones."""
     steps = images.steps_per_epoch
     epoch, within = divmod(step, steps)
+    # An epoch, and what is left of one, has to be a whole number of executions: `fit` would go on into the next.
+    vae.steps_per_execution = _largest_divisor(math.gcd(steps, within), vae.steps_per_execution)
     seen = [variable.numpy() for tracker in vae.metrics for variable in tracker.variables]
     examples = images.images("validation", range(min(callbacks.RECONSTRUCTIONS, images.num_validation)))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
