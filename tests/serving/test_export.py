@@ -1,6 +1,7 @@
 """What an export consists of, and that it is there whole or not at all."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -130,6 +131,57 @@ def test_versions_count_up_and_old_ones_stay_as_they_are(exported, quick, tmp_pa
     assert contents(base / "1") == before
     assert sorted(path.name for path in base.iterdir()) == ["1", "10", "9", "notes"]
     assert base.joinpath("10").stat().st_mode & 0o777 == base.stat().st_mode & 0o777  # A server may be another user.
+
+
+def export_keeping(exported, base, keep):
+    return serving.export(exported.vae, exported.settings, base, exported.test_images, keep_versions=keep)
+
+
+def test_keep_versions_deletes_the_oldest_versions_and_nothing_else(exported, quick, tmp_path):
+    base, other = tmp_path / "faces", tmp_path / "elsewhere"
+    for number in (1, 2, 3):
+        assert export(exported, base) == base / str(number)
+    (base / "0").mkdir()  # A number, but no version.
+    (base / "0" / "notes.txt").write_text("mine")
+    (base / "notes").mkdir()
+    (base / "writing-1").mkdir()  # An export that another process writes.
+    export(exported, other)
+    (base / "4").symlink_to(other / "1")
+    assert export_keeping(exported, base, 2) == base / "5"
+    assert sorted(path.name for path in base.iterdir()) == ["0", "3", "4", "5", "notes", "writing-1"]
+    assert (base / "0" / "notes.txt").read_text() == "mine" and (other / "1" / "saved_model.pb").is_file()
+    assert export_keeping(exported, base, 9) == base / "6"
+    assert {"3", "5"} <= {path.name for path in base.iterdir()}
+    assert export_keeping(exported, base, 1) == base / "7"
+    assert sorted(path.name for path in base.iterdir()) == ["0", "4", "7", "notes", "writing-1"]
+
+
+def test_old_versions_go_only_once_the_new_one_is_there(exported, quick, tmp_path, monkeypatch):
+    first = export(exported, tmp_path)
+
+    def fail(*_):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(card, "text", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        export_keeping(exported, tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == [first.name] and (first / "saved_model.pb").is_file()
+
+
+def test_a_version_that_cannot_be_deleted_is_named_and_the_new_one_stays(
+    exported, quick, tmp_path, monkeypatch, capsys
+):
+    export(exported, tmp_path)
+    remove = shutil.rmtree
+
+    def fail(path, ignore_errors=False):
+        if "deleting" in str(path):
+            raise PermissionError(13, "Permission denied")
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", fail)
+    assert export_keeping(exported, tmp_path, 1) == tmp_path / "2"
+    assert "--keep_versions: cannot delete" in capsys.readouterr().out
 
 
 def test_an_export_that_fails_leaves_nothing(exported, quick, tmp_path, monkeypatch):

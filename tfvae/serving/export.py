@@ -15,8 +15,8 @@ from tfvae.serving.signatures import signatures
 MOST_TEST_IMAGES = 16
 
 
-def export(vae, settings, base_dir, test_images):
-    """Writes `base_dir/VERSION/`, one more than the largest version there; versions that exist are never touched.
+def export(vae, settings, base_dir, test_images, keep_versions=0):
+    """Writes `base_dir/VERSION/`, one more than the largest version there.
 
     The SavedModel holds only what its signatures use: no optimizer, no averages, no Python code. Beside it,
     `assets.extra/` has what its users need: `signatures.json`, `model_card.md`, `flags.cfg` (the settings), a few
@@ -27,6 +27,7 @@ def export(vae, settings, base_dir, test_images):
         settings: The `config.TrainConfig` it was trained with.
         base_dir: The folder of this model's versions, such as `saved_models/avatars`; made where it is missing.
         test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
+        keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
 
     Returns:
         The `pathlib.Path` of the new version's folder.
@@ -44,11 +45,14 @@ def export(vae, settings, base_dir, test_images):
             described = _write_saved_model(functions, temporary)
             _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
             _flush(temporary)
-            return _publish(temporary, base)
+            version = _publish(temporary, base)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise config.UserError(f"--export_dir: cannot write {base}: {error.strerror or error}.") from error
+    if keep_versions:
+        _delete_old(version, keep_versions)
+    return version
 
 
 def _write_saved_model(functions, folder):
@@ -119,3 +123,21 @@ def _publish(temporary, base):
         except OSError:
             if not version.exists():
                 raise  # Else another export took this number in between.
+
+
+def _delete_old(newest, keep):
+    """Deletes the oldest versions beside `newest` until `keep` are left, and says what could not be deleted."""
+    numbers = [number for number in versions(newest.parent) if number <= int(newest.name)]
+    # A folder with a number but no model in it is somebody else's, and so is what a link points to.
+    older = [path for path in (newest.parent / str(number) for number in numbers) if _is_model(path) and path != newest]
+    for path in older[: max(0, len(older) - keep + 1)]:
+        leaving = path.with_name(f"deleting-{path.name}-{os.getpid()}")  # At once: a server never sees half a version.
+        try:
+            path.rename(leaving)
+            shutil.rmtree(leaving)
+        except OSError as error:
+            print(f"--keep_versions: cannot delete {path}: {error.strerror or error}.")
+
+
+def _is_model(path):
+    return (path / "saved_model.pb").is_file() and not path.is_symlink()
