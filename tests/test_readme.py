@@ -16,6 +16,7 @@ COMMANDS = {
     "reconstruct": config.ReconstructConfig,
     "interpolate": config.InterpolateConfig,
     "export": config.ExportConfig,
+    "client": config.ClientConfig,
 }
 
 
