@@ -1,0 +1,162 @@
+"""Images a second of our training step, of the same network in PyTorch and pythae, of keras.io's, and the limit.
+
+    python -m venv peers && peers/bin/pip install torch==2.13.0 pythae==0.1.2
+    python benchmarks/training.py --peers=peers/bin/python --output=results
+
+Every training is a process of its own that waits until it is asked; in each round all are asked in turn, so that what
+else the machine does meets all of them. Medians over the rounds, and the range.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+PLAIN = [f"PyTorch {mode}, channels {layout}" for mode in ("eager", "compiled") for layout in ("first", "last")]
+SAME_NETWORK = {"ours", *PLAIN, "pythae"}
+
+
+class Worker:
+    """A process of `training_ours.py` or `training_peers.py`."""
+
+    def __init__(self, python, script, name, batch_size, log):
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(HERE.parent)}
+        command = [python, str(HERE / script), name, str(batch_size)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        )
+        self.name, self.rounds = name, []
+        self.about = self._answer()
+
+    def _answer(self):
+        for line in self._process.stdout:
+            if line.startswith("answer "):
+                return json.loads(line.removeprefix("answer "))
+        sys.exit(f"{self.name} ended with status {self._process.wait()}; see workers.log.")
+
+    def run(self, seconds):
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+        self.rounds.append(self._answer())
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def measure(batch_size, options, log):
+    """Returns a row for each training at one batch size."""
+    names = [("ours", "training_ours.py"), ("matrix product", "training_ours.py"), ("keras.io", "training_ours.py")]
+    names += [(name, "training_peers.py") for name in (*PLAIN, "pythae")]
+    workers = []
+    try:
+        for name, script in names:
+            python = sys.executable if script == "training_ours.py" else options.peers
+            workers.append(Worker(python, script, name, batch_size, log))
+            print(f"batch {batch_size}: {name} is ready", flush=True)
+        for number in range(options.rounds + 1):  # The first warms up.
+            for worker in workers:
+                worker.run(options.seconds)
+            print(f"batch {batch_size}: round {number} of {options.rounds}", flush=True)
+    finally:
+        for worker in workers:
+            worker.close()
+    return rows(batch_size, workers)
+
+
+def rows(batch_size, workers):
+    by_name = {worker.name: worker for worker in workers}
+    megaflop = by_name["ours"].about["megaflop"]
+    limit = statistics.median(r["images_per_second"] for r in by_name["matrix product"].rounds[1:])
+    limit *= by_name["matrix product"].about["megaflop"] / 1e3
+    ours = [r["images_per_second"] for r in by_name["ours"].rounds[1:]]
+    table = [{"training": "matrix product", "batch_size": batch_size, "gigaflops": limit}]
+    for name, worker in by_name.items():
+        if name == "matrix product":
+            continue
+        rates = [r["images_per_second"] for r in worker.rounds[1:]]
+        gigaflops = statistics.median(rates) * megaflop / 1e3 if name in SAME_NETWORK else None
+        table.append(
+            {
+                "training": name,
+                "batch_size": batch_size,
+                "images_per_second": statistics.median(rates),
+                "range": [min(rates), max(rates)],
+                "ours_over_this": statistics.median(a / b for a, b in zip(ours, rates, strict=True)),
+                "gigaflops": gigaflops,
+                "share_of_matrix_product": gigaflops and gigaflops / limit,
+                "parameters": worker.about["parameters"],
+                "first_step_seconds": worker.about["first_step_seconds"],
+                "peak_megabytes": worker.rounds[-1]["peak_megabytes"],
+            }
+        )
+    return table
+
+
+def as_text(table):
+    lines = [
+        "| training | batch | images/s (range) | ours is | GFLOP/s | of product | weights | first step s | MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table:
+        if row["training"] == "matrix product":
+            lines.append(f"| matrix product | {row['batch_size']} | | | {row['gigaflops']:.0f} | 1 | | | |")
+            continue
+        low, high = row["range"]
+        share = f"{row['gigaflops']:.0f} | {row['share_of_matrix_product']:.2f}" if row["gigaflops"] else " | "
+        lines.append(
+            f"| {row['training']} | {row['batch_size']} | {row['images_per_second']:.0f} ({low:.0f}-{high:.0f}) "
+            f"| {row['ours_over_this']:.2f} x | {share} | {row['parameters']:,} "
+            f"| {row['first_step_seconds']:.1f} | {row['peak_megabytes']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(table, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    batch_sizes = sorted({row["batch_size"] for row in table})
+    figure, plots = pyplot.subplots(1, len(batch_sizes), figsize=(5 * len(batch_sizes), 3.2), squeeze=False)
+    for plot, batch_size in zip(plots[0], batch_sizes, strict=True):
+        shown = [row for row in table if row["batch_size"] == batch_size and row.get("images_per_second")][::-1]
+        rates = [row["images_per_second"] for row in shown]
+        errors = [
+            [r["images_per_second"] - r["range"][0] for r in shown],
+            [r["range"][1] - r["images_per_second"] for r in shown],
+        ]
+        colours = ["tab:blue" if row["training"] == "ours" else "tab:grey" for row in shown]
+        plot.barh([row["training"] for row in shown], rates, xerr=errors, color=colours)
+        plot.set(title=f"batch size {batch_size}", xlabel="images a second")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", required=True, help="Python of the environment of the peers")
+    parser.add_argument("--batch_sizes", default="5,32,128")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each training in each round")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("results"), help="folder to write")
+    options = parser.parse_args()
+    if not pathlib.Path(options.peers).is_file():
+        sys.exit(f"--peers must be the Python of an environment with torch and pythae, got {options.peers}.")
+    options.output.mkdir(parents=True, exist_ok=True)
+    table = []
+    with open(options.output / "workers.log", "w", encoding="utf-8") as log:
+        for batch_size in map(int, options.batch_sizes.split(",")):
+            table += measure(batch_size, options, log)
+    print(as_text(table))
+    (options.output / "training.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    draw(table, options.output / "training.png")
+
+
+if __name__ == "__main__":
+    main()
