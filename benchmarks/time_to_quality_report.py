@@ -58,8 +58,8 @@ def table(found, calibration, ours):
     best = max(peers, key=lambda name: max(point["elbo"] for point in peers[name]["points"]))
     target = max(point["elbo"] for point in peers[best]["points"])
     lines = [
-        f"Speeds: {calibration['machine']}. Minutes are those of this quiet machine; those that passed in training, "
-        f"beside other work, stand behind. The best elbo of a peer is {target:,.0f} nats ({best}).",
+        f"Speeds: {calibration['machine']}. Minutes are the first steps and the steps at these speeds; those that "
+        f"passed in training stand behind. The best elbo of a peer is {target:,.0f} nats ({best}).",
         "",
         f"| model | weights | first steps, s | ms a step | {PSNR:.0f} dB | elbo {target:,.0f} | trained for "
         "| best PSNR, dB | best elbo |",
@@ -118,6 +118,6 @@ def picture(found, path):
         minutes = [point["quiet_seconds"] / 60 for point in model["points"]]
         axes.plot(minutes, [point["psnr"] for point in model["points"]], ".-", label=name)
     axes.axhline(PSNR, color="gray", linewidth=0.8)
-    axes.set(xscale="log", xlabel="minutes of a quiet machine", ylabel="PSNR of test reconstructions, dB")
+    axes.set(xscale="log", xlabel="minutes at the calibrated speed", ylabel="PSNR of test reconstructions, dB")
     axes.legend()
     figure.savefig(path, dpi=120)
