@@ -28,6 +28,6 @@ setup(
     ],
     extras_require={
         "serving": SERVING,
-        "test": [*SERVING, "pytest>=8", "ruff>=0.8", "scipy>=1.11"],
+        "test": [*SERVING, "openvino>=2026.0", "pytest>=8", "ruff>=0.8", "scipy>=1.11"],
     },
 )

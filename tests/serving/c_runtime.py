@@ -1,8 +1,9 @@
-"""Runs a SavedModel in TensorFlow's C++ runtime: `python -I -S c_runtime.py LIBRARY SAVED_MODEL REQUESTS ANSWERS`.
+"""Runs a SavedModel in TensorFlow's C++ runtime: `python -I -S c_runtime.py LIBRARY SAVED_MODEL`.
 
 Only the C library of TensorFlow is loaded: no Python package can be imported here, this project's own included.
-REQUESTS is a JSON list of {"inputs": {tensor: {"type", "shape", "values"}}, "outputs": [tensor]}; ANSWERS becomes the
-list of {"code", "message", "outputs": {tensor: {"type", "shape", "values"}}}. Strings are in base64.
+Each line of standard input is a request, JSON {"inputs": {tensor: {"type", "shape", "values"}}, "outputs": [tensor]};
+it is answered by a line {"code", "message", "outputs": {tensor: {"type", "shape", "values"}}}. Strings are in base64.
+The first line, before all requests, is {"loaded": true}.
 """
 
 import array
@@ -100,7 +101,7 @@ class Runtime:
 
 
 if __name__ == "__main__":
-    library, saved_model, requests, answers = sys.argv[1:]
+    library, saved_model = sys.argv[1:]
     for package in ("tfvae", "tensorflow", "keras", "numpy"):
         try:
             __import__(package)
@@ -109,7 +110,6 @@ if __name__ == "__main__":
             pass
     runtime = Runtime(library)
     runtime.load(saved_model)
-    with open(requests) as file:
-        done = [runtime.run(request) for request in json.load(file)]
-    with open(answers, "w") as file:
-        json.dump(done, file)
+    print('{"loaded": true}', flush=True)
+    for line in sys.stdin:
+        print(json.dumps(runtime.run(json.loads(line))), flush=True)

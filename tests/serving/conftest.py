@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import session
 
 from tfvae import config, model, serving
 
@@ -30,7 +31,7 @@ def make(variant, base_dir):
     vae = model.build(settings, image_shape, ema=0.9, seed=0)
     random = np.random.default_rng(0)
     for variable in vae.prior.trainable_variables:  # Fresh weights make the flow the identity.
-        variable.assign_add(random.normal(0, 0.02, variable.shape).astype(np.float32))
+        variable.assign_add(random.normal(0, 0.005, variable.shape).astype(np.float32))
     test_images = random.integers(0, 256, (18, *image_shape), dtype=np.uint8)
     return Exported(vae, settings, serving.Served(serving.export(vae, settings, base_dir, test_images)), test_images)
 
@@ -43,3 +44,11 @@ def exported(request, tmp_path_factory):
 @pytest.fixture
 def random():
     return np.random.default_rng(1)
+
+
+@pytest.fixture(scope="session")
+def cpp(exported):
+    """The same export in TensorFlow's C++ runtime."""
+    opened = session.Session(exported.served.path)
+    yield opened
+    opened.close()

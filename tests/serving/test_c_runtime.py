@@ -1,102 +1,124 @@
-"""An export runs in TensorFlow's C++ runtime, which TensorFlow Serving is made of, without any Python package."""
+"""An export runs in TensorFlow's C++ runtime, which TensorFlow Serving is made of, and refuses there what is wrong."""
 
-import base64
+import io
 import json
-import math
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from PIL import Image
+from session import INVALID_ARGUMENT, LIBRARY, Refused, assert_same, example_inputs
 
-_CHILD = pathlib.Path(__file__).with_name("c_runtime.py")
-_LIBRARY = pathlib.Path(tf.__file__).parent / "libtensorflow_cc.so.2"
-_TYPES = {1: np.float32, 3: np.int32}
-_INVALID_ARGUMENT = 3
-
-pytestmark = pytest.mark.skipif(not _LIBRARY.exists(), reason="this TensorFlow comes without its C++ library")
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="this TensorFlow comes without its C++ library")
 
 
-def _sent(array):
-    kind = {"f": 1, "i": 3, "O": 7}[array.dtype.kind]
-    flat = array.reshape(-1).tolist()
-    values = [base64.b64encode(value).decode() for value in flat] if kind == 7 else flat
-    return {"type": kind, "shape": list(array.shape), "values": values}
+def test_every_signature_answers_there_as_it_does_here(exported, cpp):
+    described = json.loads((exported.served.path / "assets.extra" / "signatures.json").read_text())["signatures"]
+    inputs = example_inputs(exported.served)
+    assert set(inputs) == set(described) == set(cpp.signatures)
+    for name, arrays in inputs.items():
+        answer = cpp.run(name, arrays)
+        assert set(answer) == set(described[name]["outputs"])
+        assert all(value.dtype in (np.float32, object) for value in answer.values())
+        assert_same(answer, exported.served.call(name, **arrays), exported.vae.image_shape, name)
 
 
-def _received(value):
-    if value["type"] == 7:
-        return np.array([base64.b64decode(text) for text in value["values"]], object).reshape(value["shape"])
-    return np.array(value["values"], _TYPES[value["type"]]).reshape(value["shape"])
+def test_a_batch_is_answered_as_its_rows(exported, cpp):
+    for name, arrays in example_inputs(exported.served).items():
+        together = cpp.run(name, arrays)
+        for row in range(3):
+            alone = cpp.run(name, {key: value[row : row + 1] for key, value in arrays.items()})
+            expected = {key: value[row : row + 1] for key, value in together.items()}
+            assert_same(alone, expected, exported.vae.image_shape, name)
 
 
-def _run(path, calls, folder):
-    """Calls signatures, [(name, {input: array})], in the C++ runtime; returns [(status code, {output: array})]."""
-    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    signatures = saved.meta_graphs[0].signature_def
-    requests = [
-        {
-            "inputs": {signatures[name].inputs[key].name: _sent(value) for key, value in inputs.items()},
-            "outputs": [info.name for info in signatures[name].outputs.values()],
-        }
-        for name, inputs in calls
-    ]
-    (folder / "requests.json").write_text(json.dumps(requests))
-    arguments = [_LIBRARY, path, folder / "requests.json", folder / "answers.json"]
-    child = subprocess.run([sys.executable, "-I", "-S", _CHILD, *arguments], capture_output=True, text=True)
-    assert child.returncode == 0, child.stderr[-2000:]
-    answers = json.loads((folder / "answers.json").read_text())
-    return [
-        (
-            answer["code"],
-            {
-                key: _received(answer["outputs"][info.name])
-                for key, info in signatures[name].outputs.items()
-                if answer["outputs"]
-            },
-        )
-        for (name, _), answer in zip(calls, answers, strict=True)
-    ]
+def test_warm_up_requests_replay(exported, cpp):
+    import tensorflow as tf
+
+    logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    path = exported.served.path / "assets.extra" / "tf_serving_warmup_requests"
+    asked = set()
+    for record in tf.data.TFRecordDataset(str(path)):
+        request = logs.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+        answer = cpp.run(request.model_spec.signature_name, inputs)
+        assert all(len(value) == 1 for value in answer.values())
+        asked.add(request.model_spec.signature_name)
+    assert asked == set(cpp.signatures)
 
 
-def test_every_signature_answers_there_as_it_does_here(exported, random, tmp_path):
-    served, shape = exported.served, (3, *exported.vae.image_shape)
-    images = random.uniform(size=shape).astype(np.float32)
-    files = np.array([tf.io.encode_png(np.uint8(255 * image)).numpy() for image in images], object)
-    weight = np.array([0, 0.3, 1], np.float32)
-    latents = {"latents": random.normal(size=(3, 4)).astype(np.float32)}
-    noise = {"seed": np.array([[0, 0], [0, 1], [7, 1]], np.int32), "std": np.array([0.8, 1, 0], np.float32)}
-    inputs = {
-        "serving_default": {"images": images},
-        "reconstruct": {"images": images},
-        "reconstruct_bytes": {"image_bytes": files},
-        "encode": {"images": images},
-        "encode_bytes": {"image_bytes": files},
-        "decode": latents,
-        "decode_bytes": latents,
-        "generate": noise,
-        "generate_bytes": noise,
-        "interpolate": {"images_a": images, "images_b": images[::-1].copy(), "weight": weight},
-        "interpolate_bytes": {"image_bytes_a": files, "image_bytes_b": files[::-1].copy(), "weight": weight},
-        "prepare_bytes": {"image_bytes": files},
-    }
-    described = json.loads((served.path / "assets.extra" / "signatures.json").read_text())["signatures"]
-    assert set(inputs) == set(described)
-    undecodable = ("reconstruct_bytes", {"image_bytes": np.array([files[0], b"no image"], object)})
-    *answers, refused = _run(served.path, [*inputs.items(), undecodable], tmp_path)
-    assert refused == (_INVALID_ARGUMENT, {})
-    for (name, arrays), (code, answer) in zip(inputs.items(), answers, strict=True):
-        assert code == 0, name
-        expected = served.call(name, **arrays)
-        assert set(answer) == set(expected) == set(described[name]["outputs"])
-        for key, value in answer.items():
-            if key.endswith("_bytes"):
-                pixels = [tf.io.decode_png(one).numpy().astype(int) for one in (*value, *expected[key])]
-                assert all(one.shape == shape[1:] for one in pixels)
-                assert max(np.abs(a - b).max() for a, b in zip(pixels[:3], pixels[3:], strict=True)) <= 1
-            else:
-                assert value.dtype == np.float32 and math.prod(value.shape[1:]) > 1
-                np.testing.assert_allclose(value, expected[key], atol=1e-5, rtol=1e-5, err_msg=f"{name}: {key}")
+def test_no_rows_are_refused(exported, cpp):
+    for name, arrays in example_inputs(exported.served).items():
+        refused(cpp, name, {key: value[:0] for key, value in arrays.items()}, "expected at least one row")
+
+
+def refused(cpp, name, arrays, words):
+    with pytest.raises(Refused, match=words) as error:
+        cpp.run(name, arrays)
+    assert error.value.code == INVALID_ARGUMENT
+
+
+def bomb():
+    buffer = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_file_that_cannot_be_read_is_named_by_its_row(exported, cpp):
+    inputs = example_inputs(exported.served)
+    good = inputs["prepare_bytes"]["image_bytes"][0]
+    damaged = good[:60] + bytes(255 - byte for byte in good[60:80]) + good[80:]  # Whole, but not what was compressed.
+    for contents, words in (
+        (b"", "expected an image file .*, got none in 0 bytes"),
+        (b"no image at all", "expected an image file .*, got none in 15 bytes"),
+        (good[: len(good) // 2], f"expected a whole image file, got {len(good) // 2} bytes that cannot be decoded"),
+        (damaged, f"expected a whole image file, got {len(good)} bytes"),
+        (bomb(), "expected at most 100000000 pixels, got 20000 x 20000"),
+    ):
+        files = np.array([good, good, contents, good, b""], object)
+        for name in ("reconstruct_bytes", "encode_bytes", "prepare_bytes"):
+            refused(cpp, name, {"image_bytes": files}, rf"image_bytes\[2\]: {words}")
+        ends = {"image_bytes_a": np.array([good] * 5, object), "image_bytes_b": files}
+        weight = np.zeros(5, np.float32)
+        refused(cpp, "interpolate_bytes", {**ends, "weight": weight}, rf"image_bytes_b\[2\]: {words}")
+    cpp.run("prepare_bytes", {"image_bytes": np.array([good], object)})  # It goes on.
+
+
+def test_numbers_that_are_none_or_out_of_range_are_named_by_their_row(exported, cpp):
+    inputs = example_inputs(exported.served)
+
+    def with_value(name, key, value):
+        arrays = {other: array.copy() for other, array in inputs[name].items()}
+        arrays[key].reshape(3, -1)[1, -1] = value
+        return arrays
+
+    for value in (np.nan, np.inf, 255.0, -0.5):
+        for name, key in (("reconstruct", "images"), ("encode", "images"), ("interpolate", "images_b")):
+            refused(cpp, name, with_value(name, key, value), rf"{key}\[1\]: expected numbers from 0 to 1")
+    for name in ("decode", "decode_bytes"):
+        refused(cpp, name, with_value(name, "latents", np.nan), r"latents\[1\]: expected finite numbers")
+    for value in (np.nan, np.inf, -1.0):
+        refused(cpp, "generate", with_value("generate", "std", value), r"std\[1\]: expected a number of at least 0")
+    for value in (np.nan, 1.5, -0.1):
+        weights = with_value("interpolate_bytes", "weight", value)
+        refused(cpp, "interpolate_bytes", weights, r"weight\[1\]: expected a number from 0 to 1")
+    for seed in (-1, 2**31 - 1, -(2**31)):  # Every seed is one.
+        cpp.run("generate_bytes", with_value("generate_bytes", "seed", seed))
+
+
+def test_wrong_shapes_and_rows_that_do_not_match_are_refused(exported, cpp):
+    height, width, channels = exported.vae.image_shape
+    inputs = example_inputs(exported.served)
+    # As many numbers as an image has, in another order: nothing after the signature would notice.
+    turned = inputs["encode"]["images"].reshape(3, width, height, channels)
+    for name in ("serving_default", "reconstruct", "encode"):
+        refused(cpp, name, {"images": turned}, "not compatible with expected shape")
+    refused(cpp, "decode", {"latents": np.zeros([3, 5], np.float32)}, "not compatible with expected shape")
+    noise = inputs["generate"]
+    refused(cpp, "generate", {**noise, "seed": noise["seed"][:, :1]}, "not compatible with expected shape")
+    refused(cpp, "generate", {**noise, "std": noise["std"][:1]}, "std: expected as many rows as .* 3, got 1")
+    ends = inputs["interpolate"]
+    refused(cpp, "interpolate", {**ends, "weight": ends["weight"][:2]}, "weight: expected as many rows")
+    refused(cpp, "interpolate", {**ends, "images_b": ends["images_b"][:1]}, "images_b: expected as many rows")
+    files = inputs["interpolate_bytes"]
+    shorter = {**files, "image_bytes_b": files["image_bytes_b"][:1]}
+    refused(cpp, "interpolate_bytes", shorter, "image_bytes_b: expected as many rows")

@@ -192,7 +192,7 @@ def test_mistakes_are_one_line(command, folder):
         (["generate", "--num_images=9999999", "--output=all.png"], "--output must be a folder for more than 833,333"),
         (["reconstruct", "missing.png"], "missing.png: no such file"),
         (["reconstruct", "shots"], "shots: is a folder"),
-        (["reconstruct", "notes.txt"], "notes.txt: not an image that can be decoded"),
+        (["reconstruct", "notes.txt"], "notes.txt: expected an image file (PNG, JPEG, GIF, BMP or WebP), got none"),
         (["interpolate", "notes.txt"], "Expected two images, A and B, or none, got one: notes.txt"),
         (["interpolate", "a", "b", "c"], "Expected 0 to 2 arguments"),
         (["interpolate", "notes.txt", "missing.png"], "missing.png: no such file"),

@@ -84,6 +84,7 @@ def test_beside_it_is_what_its_users_need(exported):
     assert recorded == exported.settings
     contents = json.loads((extras(exported) / "signatures.json").read_text())
     assert contents["image_shape"] == list(exported.vae.image_shape) and contents["latent_dim"] == 4
+    assert contents["max_pixels"] == exported.settings.max_pixels
     assert len(exported.served.test_images()) == 16
 
 

@@ -81,7 +81,11 @@ def test_it_knows_its_shapes_and_test_images(exported):
 
 def test_a_file_that_cannot_be_read_is_named(exported, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
-    for name, words in (("notes.txt", "not an image"), ("missing.png", "No such file"), ("", "Is a directory")):
+    for name, words in (
+        ("notes.txt", "expected an image file"),
+        ("missing.png", "No such file"),
+        ("", "Is a directory"),
+    ):
         with pytest.raises(config.UserError, match=f"{name}.*{words}"):
             exported.served.read(tmp_path / name)
 

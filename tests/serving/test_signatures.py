@@ -152,11 +152,16 @@ def test_files_may_have_any_size_and_format(exported):
     close(exported.served.prepare_bytes([file(transparent)])[0, 4, 4], expected)
 
 
-@pytest.mark.parametrize("contents", [b"", b"no image", b"\x89PNG\r\n\x1a\n", "truncated"])
-def test_what_is_no_image_is_an_invalid_argument(exported, files, contents):
-    contents = files[0][: len(files[0]) // 2] if contents == "truncated" else contents
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        exported.served.reconstruct_bytes([files[0], contents])
+def test_max_pixels_is_a_constant_of_the_graph():
+    settings = config.ModelConfig(network="convolutional", width=8, latent_dim=4)
+    functions = signatures(model.build(settings, (8, 8, 3), seed=0), "crop", (255, 255, 255), max_pixels=100)
+    prepare = tf.function(*functions["prepare_bytes"], autograph=False)
+    assert prepare([file(np.zeros((10, 10, 3), np.uint8))])["images"].shape == (1, 8, 8, 3)
+    files = [file(np.zeros(size, np.uint8)) for size in ((10, 10, 3), (10, 11, 3))]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"image_bytes\[1\]: expected at most 100 pixels, got 11 x 10"
+    ):
+        prepare(files)
 
 
 def test_images_of_another_size_are_an_invalid_argument(exported):

@@ -1,7 +1,8 @@
 """A model that a server holds, called over the network: TensorFlow Serving's REST interface, or gRPC.
 
     remote = tfvae.remote.connect("http://localhost:8501", "avatars")
-    files = remote.call("reconstruct_bytes", "reconstruction_bytes", image_bytes=[open("face.png", "rb").read()])
+    face = pathlib.Path("face.png").read_bytes()
+    files = remote.call("reconstruct_bytes", "reconstruction_bytes", image_bytes=[face])
 
 No TensorFlow is imported for REST, and no package beyond Python's own.
 """

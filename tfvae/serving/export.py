@@ -41,7 +41,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0):
         base.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         try:
-            functions = signatures(vae, settings.fit, settings.background_rgb)
+            functions = signatures(vae, settings.fit, settings.background_rgb, settings.max_pixels)
             described = _write_saved_model(functions, temporary)
             _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
             _flush(temporary)
@@ -86,6 +86,7 @@ def _write_extras(vae, settings, name, described, test_images, folder):
         "image_shape": list(vae.image_shape),
         "latent_dim": vae.latent_dim,
         "fit": settings.fit,
+        "max_pixels": settings.max_pixels,
         "background": settings.background,
         "signatures": described,
     }

@@ -4,6 +4,7 @@ Everything goes through the SavedModel's signatures, the ones that TensorFlow Se
 """
 
 import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -130,8 +131,9 @@ class Served:
             raise UserError(f"{path}: {error.strerror or error}.") from None
         try:
             return self.prepare_bytes([contents])[0]
-        except tf.errors.InvalidArgumentError:
-            raise UserError(f"{path}: not an image that can be decoded (PNG, JPEG, GIF, BMP or WebP).") from None
+        except tf.errors.InvalidArgumentError as error:
+            reason = re.search(r"image_bytes\[0\]: ([^\]\n]*)", error.message)
+            raise UserError(f"{path}: {reason[1] if reason else 'not an image that can be decoded'}.") from None
 
     def test_images(self):
         """Returns the paths of the test images that came with the export."""

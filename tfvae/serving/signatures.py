@@ -7,9 +7,10 @@ REST interface sends those, and no others, as base64.
 
 import tensorflow as tf
 
-from tfvae.data import images as image_files
+from tfvae.data.images import MOST_PIXELS
+from tfvae.serving import checks, files
 
-_PARALLEL = 8  # Images decoded at once for one request: bounds the memory that large files take.
+_PARALLEL = 8  # Rows whose noise is drawn at once.
 
 
 def slerp(a, b, weight):
@@ -56,13 +57,14 @@ def encode_png(images):
     return tf.io.encode_png(tf.cast(tf.round(255.0 * tf.clip_by_value(images, 0.0, 1.0)), tf.uint8))
 
 
-def signatures(vae, fit, background_rgb):
+def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
         vae: A `tfvae.VAE`.
         fit: `--fit` of the training: how other aspect ratios are met.
         background_rgb: (red, green, blue) behind transparent pixels and padding, 0 to 255.
+        max_pixels: Largest image that is decoded, height times width.
 
     Returns:
         {name: (function, [tf.TensorSpec of each parameter])}; each function returns {output name: tensor}.
@@ -75,63 +77,60 @@ def signatures(vae, fit, background_rgb):
     def files_named(name):
         return tf.TensorSpec([None], tf.string, name)
 
-    images, image_bytes = images_named("images"), files_named("image_bytes")
-    latents = tf.TensorSpec([None, latent_dim], tf.float32, "latents")
-    seed, std = tf.TensorSpec([None, 2], tf.int32, "seed"), tf.TensorSpec([None], tf.float32, "std")
-    weight = tf.TensorSpec([None], tf.float32, "weight")
+    inputs = [images_named(name) for name in ("images", "images_a", "images_b")]
+    inputs += [files_named(name) for name in ("image_bytes", "image_bytes_a", "image_bytes_b")]
+    inputs += [tf.TensorSpec([None, latent_dim], tf.float32, "latents"), tf.TensorSpec([None, 2], tf.int32, "seed")]
+    inputs += [tf.TensorSpec([None], tf.float32, "std"), tf.TensorSpec([None], tf.float32, "weight")]
+    specs = {spec.name: spec for spec in inputs}
 
-    def shared(*parameters):
+    def shared(*names):
         """Returns a decorator: traced once for all signatures that call it, which saves most of an export's time."""
-        return tf.function(input_signature=parameters, autograph=False)
+        return tf.function(input_signature=[specs[name] for name in names], autograph=False)
 
-    @shared(image_bytes)
-    def load(image_bytes):
-        """Returns images [B, H, W, C] in [0, 1] of image files, prepared exactly as for the training."""
-        pixels = tf.map_fn(
-            lambda one: image_files.prepare(
-                image_files.decode(one, wanted=image_shape[:2]), *image_shape, fit, background_rgb
-            ),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
-            parallel_iterations=_PARALLEL,
-        )
-        return tf.cast(pixels, tf.float32) / 255.0
+    @tf.function(input_signature=[specs["image_bytes"], tf.TensorSpec([], tf.string)], autograph=False)
+    def load(image_bytes, name):
+        return files.read(image_bytes, name, image_shape, fit, background_rgb, max_pixels)
 
-    @shared(images)
+    @shared("images")
     def posterior(images):
         mean, log_variance = vae.encode(images)
         return tf.cast(mean, tf.float32), tf.cast(log_variance, tf.float32)
 
-    @shared(latents)
+    @shared("latents")
     def draw(latents):
         return tf.cast(vae.decode(latents), tf.float32)
 
-    @shared(seed, std)
+    @shared("seed", "std")
     def sample(seed, std):
+        seed = tf.ensure_shape(seed, specs["seed"].shape)
+        std = checks.rows(seed, checks.std(std, specs["std"]), "std")
         return tf.cast(vae.prior.from_base(std[:, tf.newaxis] * row_noise(seed, latent_dim)), tf.float32)
 
+    @shared("images_a", "images_b", "weight")
     def between(images_a, images_b, weight):
+        weight = checks.rows(images_a, checks.weight(weight, specs["weight"]), "weight")
         base_a, base_b = (vae.prior.to_base(posterior(images)[0]) for images in (images_a, images_b))
         return draw(vae.prior.from_base(slerp(base_a, base_b, weight)))
 
     def reconstruct(images):
-        return {"reconstructions": draw(posterior(images)[0])}
+        return {"reconstructions": draw(posterior(checks.images(images, specs["images"]))[0])}
 
     def reconstruct_bytes(image_bytes):
-        return {"reconstruction_bytes": encode_png(draw(posterior(load(image_bytes))[0]))}
+        return {"reconstruction_bytes": encode_png(draw(posterior(load(image_bytes, "image_bytes"))[0]))}
 
     def encode(images):
-        mean, log_variance = posterior(images)
+        mean, log_variance = posterior(checks.images(images, specs["images"]))
         return {"mean": mean, "log_variance": log_variance}
 
     def encode_bytes(image_bytes):
-        return encode(load(image_bytes))
+        mean, log_variance = posterior(load(image_bytes, "image_bytes"))
+        return {"mean": mean, "log_variance": log_variance}
 
     def decode(latents):
-        return {"images": draw(latents)}
+        return {"images": draw(checks.latents(latents, specs["latents"]))}
 
     def decode_bytes(latents):
-        return {"image_bytes": encode_png(draw(latents))}
+        return {"image_bytes": encode_png(draw(checks.latents(latents, specs["latents"])))}
 
     def generate(seed, std):
         latents = sample(seed, std)
@@ -142,26 +141,31 @@ def signatures(vae, fit, background_rgb):
         return {"image_bytes": encode_png(draw(latents)), "latents": latents}
 
     def interpolate(images_a, images_b, weight):
+        images_a = checks.images(images_a, specs["images_a"])
+        images_b = checks.rows(images_a, checks.images(images_b, specs["images_b"]), "images_b")
         return {"images": between(images_a, images_b, weight)}
 
     def interpolate_bytes(image_bytes_a, image_bytes_b, weight):
-        return {"image_bytes": encode_png(between(load(image_bytes_a), load(image_bytes_b), weight))}
+        image_bytes_b = checks.rows(image_bytes_a, image_bytes_b, "image_bytes_b")
+        images_a, images_b = load(image_bytes_a, "image_bytes_a"), load(image_bytes_b, "image_bytes_b")
+        return {"image_bytes": encode_png(between(images_a, images_b, weight))}
 
     def prepare_bytes(image_bytes):
-        return {"images": load(image_bytes)}
+        return {"images": load(image_bytes, "image_bytes")}
 
-    return {
-        "serving_default": (reconstruct, [images]),
-        "reconstruct": (reconstruct, [images]),
-        "reconstruct_bytes": (reconstruct_bytes, [image_bytes]),
-        "encode": (encode, [images]),
-        "encode_bytes": (encode_bytes, [image_bytes]),
-        "decode": (decode, [latents]),
-        "decode_bytes": (decode_bytes, [latents]),
-        "generate": (generate, [seed, std]),
-        "generate_bytes": (generate_bytes, [seed, std]),
-        "interpolate": (interpolate, [images_named("images_a"), images_named("images_b"), weight]),
-        "interpolate_bytes": (interpolate_bytes, [files_named("image_bytes_a"), files_named("image_bytes_b"), weight]),
+    functions = {
+        "serving_default": (reconstruct, "images"),
+        "reconstruct": (reconstruct, "images"),
+        "reconstruct_bytes": (reconstruct_bytes, "image_bytes"),
+        "encode": (encode, "images"),
+        "encode_bytes": (encode_bytes, "image_bytes"),
+        "decode": (decode, "latents"),
+        "decode_bytes": (decode_bytes, "latents"),
+        "generate": (generate, "seed", "std"),
+        "generate_bytes": (generate_bytes, "seed", "std"),
+        "interpolate": (interpolate, "images_a", "images_b", "weight"),
+        "interpolate_bytes": (interpolate_bytes, "image_bytes_a", "image_bytes_b", "weight"),
         # What the model sees of a file: clients can check their own preparing against it.
-        "prepare_bytes": (prepare_bytes, [image_bytes]),
+        "prepare_bytes": (prepare_bytes, "image_bytes"),
     }
+    return {name: (function, [specs[key] for key in keys]) for name, (function, *keys) in functions.items()}
