@@ -15,7 +15,8 @@ import re
 
 from tfvae import commandline, config, outputs, remote
 
-_AT_ONCE = 32  # Images in one request.
+_AT_ONCE = 32  # Images in one request: a batch of docs/serving/batching.config takes as many.
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def main(settings, arguments):
@@ -25,8 +26,8 @@ def main(settings, arguments):
     images_of, default, least, most = _ACTIONS[action]
     if len(files) < least or (most is not None and len(files) > most):
         raise config.UserError(f"Expected {least}{' or more' * (most is None)} files for {action}, got {len(files)}.")
-    output = outputs.check(settings.output or default, settings.overwrite)
     outputs.check_inputs(files)
+    output = outputs.check(settings.output or default, settings.overwrite)
     server = remote.connect(settings.server, settings.name, settings.version, settings.timeout)
     images = images_of(server, settings, files)
     with outputs.reporting(output):
@@ -42,7 +43,7 @@ def _generate(server, settings, _):
     images = []
     for start in range(0, settings.num_images, _AT_ONCE):
         seeds = [[settings.seed, number] for number in range(start, min(start + _AT_ONCE, settings.num_images))]
-        images += server.call("generate_bytes", "image_bytes", seed=seeds, std=[settings.std] * len(seeds))
+        images += _ask(server, "generate_bytes", "image_bytes", seed=seeds, std=[settings.std] * len(seeds))
     return images
 
 
@@ -51,7 +52,7 @@ def _reconstruct(server, settings, files):
     for start in range(0, len(files), _AT_ONCE):
         some = files[start : start + _AT_ONCE]
         with _naming(some):
-            images += server.call("reconstruct_bytes", "reconstruction_bytes", image_bytes=_contents(some))
+            images += _ask(server, "reconstruct_bytes", "reconstruction_bytes", image_bytes=_contents(some))
     return images
 
 
@@ -62,7 +63,17 @@ def _interpolate(server, settings, files):
     for first in range(0, settings.steps, _AT_ONCE):
         some = weights[first : first + _AT_ONCE]
         ends = {"image_bytes_a": [start] * len(some), "image_bytes_b": [end] * len(some)}
-        images += server.call("interpolate_bytes", "image_bytes", **ends, weight=some)
+        with _naming(files):
+            images += _ask(server, "interpolate_bytes", "image_bytes", **ends, weight=some)
+    return images
+
+
+def _ask(server, signature, output, **inputs):
+    """Returns the PNG files that a signature answers, one for each row of its inputs."""
+    rows = len(next(iter(inputs.values())))
+    images = server.call(signature, output, **inputs)
+    if len(images) != rows or not all(isinstance(one, bytes) and one.startswith(_PNG) for one in images):
+        raise config.UserError(f"--server: expected {rows} PNG files from {signature}, got something else.")
     return images
 
 
@@ -75,14 +86,15 @@ def _contents(files):
 
 @contextlib.contextmanager
 def _naming(files):
-    """Puts the file's name before a server's refusal that names the row."""
+    """Puts the file's name before a server's refusal that names the row, or the end of the walk."""
     try:
         yield
     except config.UserError as error:
-        row = re.search(r"image_bytes\[(\d+)\]", str(error))
-        if row is None or int(row[1]) >= len(files):
+        found = re.search(r"image_bytes(?:_([ab]))?\[(\d+)\]", str(error))
+        number = found and ("ab".index(found[1]) if found[1] else int(found[2]))
+        if number is None or number >= len(files):
             raise
-        raise config.UserError(f"{files[int(row[1])]}: {error}") from None
+        raise config.UserError(f"{files[number]}: {error}") from None
 
 
 def _save_grid(files, path):

@@ -234,7 +234,7 @@ class ClientConfig(Settings):
     server: str = option("http://localhost:8501", "http://HOST:PORT (or https) for REST, grpc://HOST:PORT for gRPC.")
     name: str = option("avatars", "Name that the server has given the model.")
     version: int = option(0, "Version of the model; 0: the newest that is served.", at_least=0)
-    timeout: float = option(60.0, "Seconds that one answer may take.", above=0.0, at_most=86_400.0)
+    timeout: float = option(60.0, "Longest wait for the next part of an answer, seconds.", above=0.0, at_most=86_400.0)
     num_images: int = option(16, "How many images `generate` asks for.", at_least=1, at_most=10_000)
     std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
     seed: int = option(0, "Seed of the noise.", at_least=0, at_most=2**31 - 1)

@@ -149,7 +149,7 @@ def test_mistakes_are_answered_by_400_and_404(rest):
         (generate | {"instances": [{"seed": [0, 1.5], "std": 1}]}, "int32"),
         (generate | {"instances": [{"seed": [0, 1], "std": "much"}]}, "float"),
         (generate | {"instances": [{"seed": [0], "std": 1}]}, "not compatible with expected shape"),
-        (generate | {"instances": [{"seed": [0, 1], "std": -1}]}, r"std\[0\]: expected a number of at least 0"),
+        (generate | {"instances": [{"seed": [0, 1], "std": -1}]}, r"std\[0\]: expected a number from 0 to 1000"),
         (generate | {"inputs": {"std": [1]}}, "Missing named input: seed"),
         (files({"b64": "%"}), "base64"),
         (files(good[0], b64(b"")), r"image_bytes\[1\]: expected an image file .*, got none in 0 bytes"),
@@ -349,6 +349,24 @@ def test_any_signature_can_be_called_and_numbers_come_back(exported, rest, rpc):
         np.testing.assert_allclose(means, expected, atol=1e-5, rtol=1e-5)
         with pytest.raises(config.UserError, match="signature"):
             remote.connect(server, "avatars").call("draw", "images", seed=[[0, 0]])
+
+
+def test_values_that_fit_no_signature_are_refused_before_they_are_sent():
+    rpc = pytest.importorskip("tfvae.remote.rpc")
+    assert rpc._array("std", [1]).dtype == np.float32 and rpc._array("image_bytes", [b"a\0"]).tolist() == [b"a\0"]
+    for name, value in (("seed", [[0, 2**40]]), ("seed", np.array([[0, 2**40]])), ("std", ["a"])):
+        with pytest.raises(config.UserError, match=f"^{name}: "):
+            rpc._array(name, value)
+
+
+@pytest.mark.parametrize("answer", [[[1, 2]], [b"hello"], [], [b"\x89PNG\r\n\x1a\n"] * 2])
+def test_the_client_takes_nothing_but_the_pictures_it_asked_for(answer):
+    class Server:
+        def call(self, *_, **__):
+            return answer
+
+    with pytest.raises(config.UserError, match="--server: expected 1 PNG files from generate_bytes"):
+        client._ask(Server(), "generate_bytes", "image_bytes", seed=[[0, 1]], std=[1.0])
 
 
 def test_grpc_without_its_package_says_what_to_install(monkeypatch):

@@ -19,7 +19,7 @@ def connect(server, name, version=0, timeout=60.0):
         server: "http://HOST:PORT" or "https://HOST:PORT" for REST, "grpc://HOST:PORT" for gRPC.
         name: The model's name on the server.
         version: The model's version; 0 for the newest that is served.
-        timeout: Seconds that one answer may take.
+        timeout: Longest wait for the next sign of an answer, in seconds.
 
     Raises:
         UserError: For gRPC, if tensorflow-serving-api is not installed.

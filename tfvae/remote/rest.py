@@ -65,6 +65,7 @@ class Rest:
 def _to_json(value):
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode()}
+    value = value.tolist() if hasattr(value, "tolist") else value  # Of NumPy, which is not needed here.
     return [_to_json(one) for one in value] if isinstance(value, list | tuple) else value
 
 
@@ -76,7 +77,10 @@ def _from_json(value):
 
 def one_line(text):
     """Returns `text` on one line, without the graph's nodes that TensorFlow appends, and cut where it is long."""
-    text = " ".join(text.split("[[{{node")[0].split())
+    text = " ".join(text.split("[[{{")[0].split())
+    if text.startswith("assertion failed: [") and text.endswith("]"):
+        text = text[len("assertion failed: [") : -1]
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 

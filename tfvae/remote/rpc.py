@@ -32,7 +32,7 @@ class Rpc:
         request = self._predict.PredictRequest(model_spec=self._model, output_filter=[output])
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
-            request.inputs[name].CopyFrom(self._tf.make_tensor_proto(_array(value)))
+            request.inputs[name].CopyFrom(self._tf.make_tensor_proto(_array(name, value)))
         try:
             answer = self._stub.Predict(request, timeout=self._timeout)
         except self._grpc.RpcError as error:
@@ -44,9 +44,12 @@ class Rpc:
         return self._tf.make_ndarray(answer.outputs[output]).tolist()
 
 
-def _array(value):
-    """Returns a list as an array of the type that signatures have: int32, float32, or objects for bytes."""
-    array = np.array(value)
-    if array.dtype.kind == "S":
-        return np.array(value, object)  # Of NumPy's own strings, zeros at the end would be lost.
-    return array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
+def _array(name, value):
+    """Returns a list as an array of the type that the signatures' input `name` has; UserError where it cannot be."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    # Objects: of NumPy's own strings, zeros at the end would be lost.
+    kind = object if name.startswith("image_bytes") else np.int32 if name == "seed" else np.float32
+    try:
+        return np.array(value, kind)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise UserError(f"{name}: {error}.") from None

@@ -7,6 +7,7 @@ looks like one.
 import tensorflow as tf
 
 _ROUNDING = 1e-3  # How far pixels may lie outside of [0, 1].
+_LARGEST_STD, _LARGEST_LATENT = 1e3, 1e6  # Beyond them float32 overflows on the way, into images that are none.
 
 
 def require(good, name, words):
@@ -46,15 +47,16 @@ def images(values, spec):
 
 
 def latents(values, spec):
-    """Returns `values`, [B, Z], once they have been found to be finite numbers."""
+    """Returns `values`, [B, Z], once they have been found to be numbers of a size that can be computed with."""
     values = tf.ensure_shape(values, spec.shape)
-    return _checked(values, tf.reduce_all(tf.math.is_finite(values), axis=1), spec.name, "expected finite numbers")
+    good = tf.reduce_all(tf.abs(values) <= _LARGEST_LATENT, axis=1)
+    return _checked(values, good, spec.name, "expected finite numbers, from -1e6 to 1e6")
 
 
 def std(values, spec):
-    """Returns `values`, [B], once they have been found to be finite and not negative."""
+    """Returns `values`, [B], once they have been found to lie in [0, 1000]."""
     values = tf.ensure_shape(values, spec.shape)
-    return _checked(values, (values >= 0) & tf.math.is_finite(values), spec.name, "expected a number of at least 0")
+    return _checked(values, (values >= 0) & (values <= _LARGEST_STD), spec.name, "expected a number from 0 to 1000")
 
 
 def weight(values, spec):
