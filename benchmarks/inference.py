@@ -27,6 +27,8 @@ import sys
 import tempfile
 import time
 
+from peers import Peer
+
 from tfvae import commandline, config
 
 TASKS = ("generate", "encode", "reconstruct")
@@ -79,27 +81,12 @@ class Pythae:
     script = str(pathlib.Path(__file__).with_name("inference_peer.py"))
 
     def __init__(self, python):
-        command = [python, self.script]
-        try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        except OSError as error:
-            raise config.UserError(f"--peers: cannot run {python}: {error.strerror}.") from None
-        self.weights = self._read()["weights"]
-
-    def _read(self):
-        line = self._process.stdout.readline()
-        if not line:
-            raise config.UserError("--peers: pythae failed there; see above.")
-        return json.loads(line)
+        self._peer = Peer([python, self.script], "--peers: pythae failed there; see above.")
+        self.weights = self._peer.read()["weights"]
+        self.close = self._peer.close
 
     def __call__(self, task, batch, seconds):
-        self._process.stdin.write(json.dumps({"task": task, "batch": batch, "seconds": seconds}) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
+        return self._peer.ask(task=task, batch=batch, seconds=seconds)
 
 
 def seconds_of(command):

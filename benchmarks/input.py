@@ -29,12 +29,12 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import time
 
 import input_memory
 import input_report
+from peers import Peer
 
 from tfvae import commandline, config
 
@@ -176,24 +176,12 @@ class Torch:
 
     def __init__(self, python):
         script = pathlib.Path(__file__).with_name("input_peer.py")
-        try:
-            self._process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        except OSError as error:
-            raise config.UserError(f"--peers: cannot run {python}: {error.strerror}.") from None
+        self._peer = Peer([python, script], "--peers: PyTorch or Pillow failed there; see above.")
+        self.close = self._peer.close
 
     def __call__(self, folder, size, workers):
-        request = {"folder": str(folder), "size": size, "batch_size": BATCH, "workers": workers}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise config.UserError("--peers: PyTorch or Pillow failed there; see above.")
-        answer = json.loads(line)
+        answer = self._peer.ask(folder=str(folder), size=size, batch_size=BATCH, workers=workers)
         return answer["images"] / answer["seconds"]
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def ways_of_folder(folder, settings, torch):

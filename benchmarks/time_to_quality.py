@@ -25,11 +25,11 @@ import datetime
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
 import time_to_quality_report as report
+from peers import Peer
 
 from tfvae import commandline, config
 
@@ -56,40 +56,24 @@ class Trainer:
     script = pathlib.Path(__file__).with_name("time_to_quality_trainer.py")
 
     def __init__(self, name, settings, output, task):
-        self._name, self._log = name, output / f"{task}_{name}.log"
         self._scratch = tempfile.TemporaryDirectory()
         python = settings.peers if name == "pythae" else sys.executable
         command = [python, self.script, name, images(output), self._scratch.name]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        try:
-            with open(self._log, "w", encoding="utf-8") as log:
-                self._process = subprocess.Popen(command, stderr=log, text=True, **pipes)
-        except OSError as error:
-            raise config.UserError(f"--peers: cannot run {python}: {error.strerror}.") from None
-        self.weights = self._read()["weights"]
-
-    def _read(self):
-        line = self._process.stdout.readline()
-        if not line:
-            raise config.UserError(f"{self._name} failed; {self._log} says why.")
-        return json.loads(line)
-
-    def _ask(self, **request):
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._read()
+        path = output / f"{task}_{name}.log"
+        with open(path, "w", encoding="utf-8") as log:
+            self._peer = Peer(command, f"{name} failed; {path} says why.", stderr=log)
+        self.weights = self._peer.read()["weights"]
 
     def train(self, steps, seconds=1e9):
         """Returns {"steps", "seconds"}: what was taken, until one of both was reached."""
-        return self._ask(steps=steps, seconds=seconds)
+        return self._peer.ask(steps=steps, seconds=seconds)
 
     def quality(self):
         """Returns {"psnr", "elbo", "rate", "sigma"} on the test images."""
-        return self._ask()
+        return self._peer.ask()
 
     def close(self):
-        self._process.stdin.close()
-        self._process.wait()
+        self._peer.close()
         self._scratch.cleanup()
 
 

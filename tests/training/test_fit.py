@@ -134,6 +134,14 @@ def test_an_epoch_is_a_whole_number_of_executions(number, limit, divisor):
     assert _largest_divisor(number, limit) == divisor
 
 
+def test_no_more_steps_run_at_once_than_losses_are_kept():
+    from tfvae.model.vae import RECENT
+
+    assert config.TrainConfig(steps_per_execution=RECENT).steps_per_execution == RECENT
+    with pytest.raises(config.UserError, match="--steps_per_execution"):
+        config.TrainConfig(steps_per_execution=RECENT + 1)
+
+
 def test_under_a_strategy_what_it_cannot_do_is_left_out_with_a_line(capsys):
     import tensorflow as tf
 
