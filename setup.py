@@ -21,6 +21,7 @@ setup(
         "numpy>=2.0",
         "pillow>=10.3",
         "resvg-py>=0.5,<0.6",
+        "scikit-learn>=1.5",  # Fits the mixture of --sampler=aggregate.
         "tensorboard>=2.20",
         "tensorflow>=2.21,<3",
         "tensorflow-datasets>=4.9.8",

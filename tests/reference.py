@@ -29,3 +29,9 @@ def discretised_logistic(levels, mean, scale):
     above = np.where(levels == 255, 1.0, distribution.cdf(levels + 0.5))
     below = np.where(levels == 0, 0.0, distribution.cdf(levels - 0.5))
     return np.log(above - below).sum(axis=(-3, -2, -1))
+
+
+def logistic_masses(mean, scale):
+    """Probabilities [256] of the levels under a logistic in units of the pixel range, the tails taken by the ends."""
+    inner = stats.logistic(255 * mean, 255 * scale).cdf(np.arange(255) + 0.5)
+    return np.diff([0.0, *inner, 1.0])

@@ -72,6 +72,19 @@ class DataConfig(Settings):
         return ImageColor.getrgb(self.background)[:3]
 
 
+# What has no effect without another setting: that one, and those of its values that it has an effect with.
+_NEEDS = {
+    "beta": ("objective", "beta"),
+    "beta_schedule": ("objective", "beta"),
+    "beta_epochs": ("objective", "beta"),
+    "free_bits": ("objective", "free_bits"),
+    "sigma": ("likelihood", "gaussian_fixed"),
+    "sigmas": ("likelihood", "gaussian", "gaussian_optimal"),
+    "logistics": ("likelihood", "logistic_mixture"),
+    "components": ("prior", "mixture"),  # Or --sampler=aggregate.
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Settings):
     """The parts of the model and their sizes."""
@@ -84,12 +97,26 @@ class ModelConfig(Settings):
     likelihood: str = option(
         "gaussian",
         "p(x|z): gaussian (one learned sigma), gaussian_optimal (sigma in closed form), gaussian_fixed (--sigma), "
-        "bernoulli, or logistic (discretised to 256 levels).",
-        choices=("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic"),
+        "bernoulli, logistic (discretised to 256 levels), or logistic_mixture (of --logistics of these a pixel).",
+        choices=("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic", "logistic_mixture"),
     )
     sigma: float = option(0.5**0.5, "Standard deviation of gaussian_fixed; 0.7071 makes -log p the squared error.",
                           at_least=0.001, at_most=100.0)  # fmt: skip
-    prior: str = option("flow", "p(z): flow (learned with the model), or normal (N(0, I)).", choices=("flow", "normal"))
+    sigmas: str = option("one", "Sigmas of gaussian and gaussian_optimal: one, or one for each of the channels.",
+                         choices=("one", "channels"))  # fmt: skip
+    logistics: int = option(5, "Colours that logistic_mixture mixes in a pixel.", at_least=1, at_most=100)
+    prior: str = option(
+        "flow",
+        "p(z): flow, or mixture (--components Gaussians), both learned with the model, or normal (N(0, I)).",
+        choices=("flow", "mixture", "normal"),
+    )
+    sampler: str = option(
+        "prior",
+        "What an export draws codes from: the prior, or aggregate, a mixture of --components Gaussians that is fitted "
+        "to the codes of the training images after training.",
+        choices=("prior", "aggregate"),
+    )
+    components: int = option(10, "Gaussians of --prior=mixture and of --sampler=aggregate.", at_least=1, at_most=1000)
     objective: str = option("elbo", "What is maximised.", choices=("elbo", "beta", "free_bits"))
     beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO.", at_least=0.0, at_most=1e9)
     beta_schedule: str = option(
@@ -102,13 +129,12 @@ class ModelConfig(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        needs = {"beta": "beta", "beta_schedule": "beta", "beta_epochs": "beta", "free_bits": "free_bits"}
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        for name, objective in needs.items():
-            if getattr(self, name) != defaults[name] and self.objective != objective:
-                raise UserError(f"--{name} needs --objective={objective}, got --objective={self.objective}.")
-        if self.sigma != defaults["sigma"] and self.likelihood != "gaussian_fixed":
-            raise UserError(f"--sigma needs --likelihood=gaussian_fixed, got --likelihood={self.likelihood}.")
+        for name, (other, *values) in _NEEDS.items():
+            got = getattr(self, other)
+            fitted = name == "components" and self.sampler == "aggregate"
+            if getattr(self, name) != defaults[name] and got not in values and not fitted:
+                raise UserError(f"--{name} needs --{other}={' or '.join(values)}, got --{other}={got}.")
 
 
 def default_name(data):
@@ -205,8 +231,9 @@ class InterpolateConfig(ServedConfig):
     """`python -m tfvae.interpolate A B`: the walk from one image to another."""
 
     steps: int = option(11, "Images in the walk, both ends included.", at_least=2, at_most=1000)
-    path: str = option(
-        "spherical", "spherical in the prior's noise, or linear in the latents.", choices=("spherical", "linear")
+    path: str = option("spherical", "How the walk goes: by even turns, or straight.", choices=("spherical", "linear"))
+    space: str = option(
+        "base", "Where it is walked: in the prior's Gaussian noise, or in the latents.", choices=("base", "latent")
     )
     animation: str = option("gif", "Format of the animation beside the strip.", choices=("gif", "webp", "none"))
 
@@ -220,6 +247,12 @@ class ExportConfig(Settings):
     export_dir: str = option("saved_models", "Folder of the exported models.")
     keep_versions: int = option(
         0, "Newest versions of the export that stay, the new one included; 0: all.", at_least=0, recorded=False
+    )
+    sampler: str = option(
+        "as_trained",
+        "What the export draws codes from: as_trained (the run's own setting), prior, or aggregate (needs the run's "
+        "data, to fit a mixture to its codes).",
+        choices=("as_trained", "prior", "aggregate"),
     )
 
     def __post_init__(self):

@@ -26,8 +26,8 @@ def compiled(seed=0, ema=0.0, image_shape=SHAPE, jit=False, optimizer=None, **se
 PARTS = list(
     itertools.product(
         ("residual", "convolutional"),
-        ("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic"),
-        ("flow", "normal"),
+        ("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic", "logistic_mixture"),
+        ("flow", "mixture", "normal"),
     )
 )
 
@@ -43,6 +43,34 @@ def test_every_combination_trains_saves_and_reloads(network, likelihood, prior, 
     again = keras.saving.load_model(tmp_path / "vae.keras")
     np.testing.assert_allclose(again(IMAGES), vae(IMAGES), atol=1e-6)
     assert again.optimizer.iterations == 1
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_optimal"])
+def test_a_sigma_for_each_channel_trains_saves_and_reloads(likelihood, tmp_path):
+    vae = compiled(likelihood=likelihood, sigmas="channels")
+    colours = IMAGES * np.float32([0.1, 0.5, 1.0])
+    for _ in range(20):
+        vae.train_step(colours)
+    red, green, blue = vae.likelihood.sigma.numpy()
+    assert red < green < blue
+    vae.save(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "vae.keras").likelihood.sigma, vae.likelihood.sigma
+    )
+
+
+@pytest.mark.parametrize("prior", ["flow", "mixture"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "logistic_mixture"])
+def test_a_compiled_step_is_the_plain_one(prior, likelihood):
+    steps = {}
+    for jit in (False, True):
+        vae = compiled(prior=prior, likelihood=likelihood, jit=jit)
+        noise = tf.random.stateless_normal([4, 3], [1, 2])
+        vae.noise = lambda *_, noise=noise: noise  # Compiled and plain code draw different noise.
+        vae.fit(IMAGES, batch_size=4, verbose=0, shuffle=False)
+        steps[jit] = [variable.numpy() for variable in vae.trainable_variables]
+    for plain, fast in zip(steps[False], steps[True], strict=True):
+        np.testing.assert_allclose(fast, plain, atol=2e-5)
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "beta", "beta": 3.0}, {"objective": "free_bits"}])
@@ -157,11 +185,12 @@ def test_averages_follow_their_recursion_and_leave_the_weights_bit_for_bit():
         np.testing.assert_array_equal(variable, kept)
 
 
-def test_mixed_precision_keeps_the_bound_in_float32():
-    full = compiled()
+@pytest.mark.parametrize(("prior", "likelihood"), [("flow", "gaussian"), ("mixture", "logistic_mixture")])
+def test_mixed_precision_keeps_the_bound_in_float32(prior, likelihood):
+    full = compiled(prior=prior, likelihood=likelihood)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        vae = compiled()
+        vae = compiled(prior=prior, likelihood=likelihood)
     finally:
         keras.config.set_dtype_policy("float32")
     noise = tf.random.stateless_normal([4, 3], [1, 2])
@@ -172,16 +201,17 @@ def test_mixed_precision_keeps_the_bound_in_float32():
     assert vae(IMAGES).dtype == tf.float32
 
 
-def test_two_replicas_take_the_step_of_one_with_different_noise():
+@pytest.mark.parametrize("prior", ["flow", "mixture"])
+def test_two_replicas_take_the_step_of_one_with_different_noise(prior):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
-        both = compiled(optimizer=keras.optimizers.SGD(1e-4), likelihood="gaussian_fixed", ema=0.9)
+        both = compiled(optimizer=keras.optimizers.SGD(1e-4), likelihood="gaussian_fixed", prior=prior, ema=0.9)
     noises = strategy.run(lambda: both.noise(2, 0, 0))
     noise = tf.concat(strategy.experimental_local_results(noises), axis=0)
     assert np.abs(noise[:2] - noise[2:]).min() > 0
     dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
     both.fit(dataset, verbose=0, shuffle=False)
-    alone = compiled(optimizer=keras.optimizers.SGD(1e-4), likelihood="gaussian_fixed")
+    alone = compiled(optimizer=keras.optimizers.SGD(1e-4), likelihood="gaussian_fixed", prior=prior)
     alone.noise = lambda *_: noise
     alone.train_step(IMAGES)
     for one, other in zip(alone.trainable_variables, both.trainable_variables, strict=True):

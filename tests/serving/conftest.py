@@ -1,4 +1,4 @@
-"""Tiny exports, each made once: colour and grey, both kinds of network and of prior."""
+"""Tiny exports, each made once: colour and grey, both kinds of network and all kinds of prior."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,9 @@ class Exported(NamedTuple):
 VARIANTS = {
     "colour": ((12, 10, 3), {"network": "convolutional", "background": "red"}),
     "grey": ((9, 13, 1), {"network": "residual", "prior": "normal", "fit": "pad"}),
+    "mixture": ((8, 8, 3), {"network": "convolutional", "prior": "mixture", "likelihood": "logistic_mixture"}),
 }
+USUAL = ["colour", "grey"]  # For all tests; "mixture" for those that look into its signatures.
 
 
 def make(variant, base_dir):
@@ -36,7 +38,7 @@ def make(variant, base_dir):
     return Exported(vae, settings, serving.Served(serving.export(vae, settings, base_dir, test_images)), test_images)
 
 
-@pytest.fixture(scope="session", params=list(VARIANTS))
+@pytest.fixture(scope="session", params=USUAL)
 def exported(request, tmp_path_factory):
     return make(request.param, tmp_path_factory.mktemp("exports") / request.param)
 

@@ -92,6 +92,8 @@ def example_inputs(served, rows=3):
         "generate_bytes": noise,
         "interpolate": {"images_a": images, "images_b": images[::-1].copy(), "weight": weight},
         "interpolate_bytes": {"image_bytes_a": files, "image_bytes_b": files[::-1].copy(), "weight": weight},
+        "to_base": latents,
+        "from_base": {"noise": latents["latents"]},
         "prepare_bytes": {"image_bytes": files},
     }
 

@@ -11,6 +11,10 @@ from session import INVALID_ARGUMENT, LIBRARY, Refused, assert_same, example_inp
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="this TensorFlow comes without its C++ library")
 
 
+every_prior = pytest.mark.parametrize("exported", ["colour", "grey", "mixture"], indirect=True)
+
+
+@every_prior
 def test_every_signature_answers_there_as_it_does_here(exported, cpp):
     described = json.loads((exported.served.path / "assets.extra" / "signatures.json").read_text())["signatures"]
     inputs = example_inputs(exported.served)
@@ -22,6 +26,7 @@ def test_every_signature_answers_there_as_it_does_here(exported, cpp):
         assert_same(answer, exported.served.call(name, **arrays), exported.vae.image_shape, name)
 
 
+@every_prior
 def test_a_batch_is_answered_as_its_rows(exported, cpp):
     for name, arrays in example_inputs(exported.served).items():
         together = cpp.run(name, arrays)

@@ -132,15 +132,16 @@ def test_files_of_one_name_are_kept_apart(command, exported, folder):
     assert names(folder / "out") == ["face-2.png", "face.png"]
 
 
-@pytest.mark.parametrize("path", ["spherical", "linear"])
-def test_interpolate_walks_from_a_to_b(command, exported, folder, path):
+@pytest.mark.parametrize(("path", "space"), [("spherical", "base"), ("linear", "base"), ("linear", "latent")])
+def test_interpolate_walks_from_a_to_b(command, exported, folder, path, space):
     a, b = (write(folder / name, image) for name, image in zip(("a.png", "b.png"), exported.test_images, strict=False))
-    command("interpolate", a, b, "--steps=5", f"--path={path}", "--output=ab.png", "--animation=webp")
+    walk = (f"--path={path}", f"--space={space}", "--steps=5")
+    command("interpolate", a, b, *walk, "--output=ab.png", "--animation=webp")
     ends = exported.served.reconstruct(exported.test_images[:2] / 255)
     assert shown("ab.png", ends[0])
     with Image.open("ab.webp") as animation:
         assert animation.n_frames == 8  # There and back.
-    command("interpolate", a, b, "--steps=5", f"--path={path}", "--output=frames")
+    command("interpolate", a, b, *walk, "--output=frames")
     assert names(folder / "frames") == [*(f"0000{number}.png" for number in range(5)), "walk.gif"]
     assert np.abs(pixels("frames/00000.png") - ends[0]).max() < 1.5 / 255
     assert np.abs(pixels("frames/00004.png") - ends[1]).max() < 1.5 / 255

@@ -42,13 +42,22 @@ def test_the_signatures_are_those_of_the_contract(exported):
         "generate_bytes": ({"seed", "std"}, {"image_bytes", "latents"}),
         "interpolate": (ends, {"images"}),
         "interpolate_bytes": ({"image_bytes_a", "image_bytes_b", "weight"}, {"image_bytes"}),
+        "to_base": ({"latents"}, {"noise"}),
+        "from_base": ({"noise"}, {"latents"}),
         "prepare_bytes": ({"image_bytes"}, {"images"}),
     }
 
 
 def test_every_axis_but_the_first_is_fixed(exported):
     height, width, channels = exported.vae.image_shape
-    sizes = {"images": [height, width, channels], "latents": [4], "mean": [4], "log_variance": [4], "seed": [2]}
+    sizes = {
+        "images": [height, width, channels],
+        "latents": [4],
+        "noise": [4],
+        "mean": [4],
+        "log_variance": [4],
+        "seed": [2],
+    }
     sizes |= {key: sizes["images"] for key in ("images_a", "images_b", "reconstructions")}
     described = json.loads((extras(exported) / "signatures.json").read_text())["signatures"]
     for signature in described.values():

@@ -208,6 +208,8 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
     means = served.encode(images).mean
     np.testing.assert_allclose(json.loads((tmp_path / "codes.json").read_text())["outputs"]["mean"], means, atol=1e-5)
     holds("decoded.json", "predictions", served.decode(means))
+    holds("noise.json", "predictions", served.to_base(means))
+    holds("latents_again.json", "predictions", means)
     holds("prepared.json", "outputs", images[:1])
     for name in ("serving_default", "reconstruct", "interpolate"):
         holds(f"{name}.json", "outputs", served.reconstruct(images[:1]))
@@ -220,6 +222,7 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
         "reconstruct",
         "encode",
         "decode",
+        "to_base",
     }
     assert called == set(example_inputs(served))
 

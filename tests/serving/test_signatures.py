@@ -9,7 +9,10 @@ import tensorflow as tf
 from PIL import Image
 
 from tfvae import config, model, serving
-from tfvae.serving.signatures import signatures, slerp
+from tfvae.serving.paths import slerp
+from tfvae.serving.signatures import signatures
+
+every_prior = pytest.mark.parametrize("exported", ["colour", "grey", "mixture"], indirect=True)
 
 
 def close(actual, expected):
@@ -57,6 +60,7 @@ def test_encode_and_decode(exported, images, random):
     close(exported.served.decode(latents), exported.vae.decode(latents))
 
 
+@every_prior
 def test_an_image_is_drawn_from_its_own_seed(exported):
     seeds, std = serving.seeds(5, 0, 3), [0.0, 0.5, 1.0]
     noise = np.stack([tf.random.stateless_normal([4], seed, alg="philox") for seed in seeds])
@@ -67,6 +71,7 @@ def test_an_image_is_drawn_from_its_own_seed(exported):
     assert np.ptp(noise, axis=0).min() > 0.01  # Seeds that differ in the image's number differ in the noise.
 
 
+@every_prior
 def test_noise_of_many_seeds_is_standard_normal(exported):
     _, latents = exported.served.generate(serving.seeds(1, 0, 4000), 1.0)
     noise = np.asarray(exported.vae.prior.to_base(latents))
@@ -96,20 +101,49 @@ def test_walks_begin_and_end_at_the_reconstructions(exported, images):
     served, others = exported.served, images[::-1]
     close(served.interpolate(images, others, np.zeros(3)), served.reconstruct(images))
     close(served.interpolate(images, others, np.ones(3)), served.reconstruct(others))
-    for path in ("spherical", "linear"):
-        walk = served.walk(images[0], images[1], 5, path)
-        close(walk[[0, -1]], served.reconstruct(images[:2]))
-    means = served.encode(images[:2]).mean
-    close(walk[2], served.decode(means.mean(axis=0, keepdims=True))[0])
 
 
-@pytest.mark.parametrize("name", ["reconstruct", "encode", "generate", "decode", "interpolate"])
+@every_prior
+@pytest.mark.parametrize("space", ["base", "latent"])
+@pytest.mark.parametrize("path", ["spherical", "linear"])
+def test_walks_of_every_path_and_space(exported, images, path, space):
+    served, prior = exported.served, exported.vae.prior
+    walk = served.walk(images[0], images[1], 5, path, space)
+    close(walk[[0, -1]], served.reconstruct(images[:2]))
+    ends = exported.vae.encode(images[:2]).mean
+    ends = prior.to_base(ends).numpy() if space == "base" else ends.numpy()
+    quarter = numpy_slerp(*ends, 0.25) if path == "spherical" else 0.75 * ends[0] + 0.25 * ends[1]
+    latents = np.float32(quarter)[np.newaxis]
+    close(walk[1:2], exported.vae.decode(prior.from_base(latents) if space == "base" else latents))
+
+
+def test_an_export_without_the_base_space_walks_where_it_can(exported, images, monkeypatch):
+    old = {name: one for name, one in exported.served._signatures.items() if not name.endswith("_base")}
+    monkeypatch.setattr(exported.served, "_signatures", old)
+    for path, space in (("spherical", "base"), ("spherical", "latent"), ("linear", "latent")):
+        assert len(exported.served.walk(images[0], images[1], 3, path, space)) == 3
+    with pytest.raises(config.UserError, match="--path=linear --space=base: .* was exported before"):
+        exported.served.walk(images[0], images[1], 3, "linear", "base")
+
+
+@every_prior
+def test_noise_and_latents_are_each_others(exported, random):
+    noise = random.normal(size=(3, 4)).astype(np.float32)
+    latents = exported.served.from_base(noise)
+    close(latents, exported.vae.prior.from_base(noise))
+    np.testing.assert_allclose(exported.served.to_base(latents), noise, atol=1e-4)
+
+
+@every_prior
+@pytest.mark.parametrize("name", ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base"])
 def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
     inputs = {
         "reconstruct": {"images": images},
         "encode": {"images": images},
         "generate": {"seed": [[3, 1], [3, 2], [4, 1]], "std": [1, 0.5, 1]},
         "decode": {"latents": random.normal(size=(3, 4))},
+        "to_base": {"latents": random.normal(size=(3, 4))},
+        "from_base": {"noise": random.normal(size=(3, 4))},
         "interpolate": {"images_a": images, "images_b": images[::-1], "weight": [0.1, 0.5, 0.7]},
     }[name]
     together = exported.served.call(name, **inputs)

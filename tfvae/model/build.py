@@ -4,22 +4,31 @@ import keras
 
 from tfvae import config
 from tfvae.model import likelihoods, networks, objectives, priors
+from tfvae.model.mixture import Mixture
 from tfvae.model.schedules import Schedule
 from tfvae.model.vae import VAE
 
 NETWORKS = {"residual": networks.residual, "convolutional": networks.convolutional}
 
+# Made from the settings and the number of an image's channels.
 LIKELIHOODS = {
-    "gaussian": lambda settings: likelihoods.Gaussian("learned"),
-    "gaussian_optimal": lambda settings: likelihoods.Gaussian("optimal"),
-    "gaussian_fixed": lambda settings: likelihoods.Gaussian(settings.sigma),
-    "bernoulli": lambda settings: likelihoods.Bernoulli(),
-    "logistic": lambda settings: likelihoods.DiscretisedLogistic(),
+    "gaussian": lambda settings, channels: likelihoods.Gaussian("learned", _sigmas(settings, channels)),
+    "gaussian_optimal": lambda settings, channels: likelihoods.Gaussian("optimal", _sigmas(settings, channels)),
+    "gaussian_fixed": lambda settings, channels: likelihoods.Gaussian(settings.sigma),
+    "bernoulli": lambda settings, channels: likelihoods.Bernoulli(),
+    "logistic": lambda settings, channels: likelihoods.DiscretisedLogistic(),
+    "logistic_mixture": lambda settings, channels: likelihoods.LogisticMixture(channels, settings.logistics),
 }
+
+
+def _sigmas(settings, channels):
+    return channels if settings.sigmas == "channels" else 1
+
 
 PRIORS = {
     "normal": lambda settings: priors.StandardNormal(),
     "flow": lambda settings: priors.Flow(settings.latent_dim),
+    "mixture": lambda settings: Mixture(settings.latent_dim, settings.components),
 }
 
 OBJECTIVES = {
@@ -27,9 +36,9 @@ OBJECTIVES = {
     "beta": lambda settings, steps: objectives.Beta(
         Schedule(settings.beta_schedule, settings.beta, max(1, round(settings.beta_epochs * steps)))
     ),
-    # Free nats of a group: of one latent under N(0, I), of all together under a flow.
+    # Free nats of a group: of one latent under N(0, I), of all together under a prior that is learned.
     "free_bits": lambda settings, steps: objectives.FreeBits(
-        settings.free_bits * (settings.latent_dim if settings.prior == "flow" else 1)
+        settings.free_bits * (1 if settings.prior == "normal" else settings.latent_dim)
     ),
 }
 
@@ -50,8 +59,9 @@ def build(settings, image_shape, steps_per_epoch=1, ema=0.0, seed=0):
     if settings.prior == "flow" and settings.latent_dim < 2:
         raise config.UserError(f"--latent_dim must be at least 2 for --prior=flow, got {settings.latent_dim}.")
     keras.utils.set_random_seed(seed)
-    likelihood = LIKELIHOODS[settings.likelihood](settings)
-    parameters = image_shape[-1] * likelihood.parameters_per_channel
+    channels = image_shape[-1]
+    likelihood = LIKELIHOODS[settings.likelihood](settings, channels)
+    parameters = likelihood.parameters_per_pixel(channels)
     encoder, decoder = NETWORKS[settings.network](image_shape, settings.latent_dim, parameters, settings.width)
     objective = OBJECTIVES[settings.objective](settings, steps_per_epoch)
     return VAE(encoder, decoder, likelihood, PRIORS[settings.prior](settings), objective, ema=ema, seed=seed)

@@ -17,6 +17,7 @@ runtime and in TensorFlow Serving; no other code is needed.
 | latents | {latent_dim} |
 | network | {network}, width {width_setting}, {parameters:,} weights |
 | likelihood, prior, objective | {likelihood}, {prior}, {objective} |
+| new images and walks | through {sampler} |
 | training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
 | files that come with other sizes | `--fit={fit}`, transparent pixels on {background} |
 | written by | TensorFlow {tensorflow}, Keras {keras} |
@@ -32,7 +33,7 @@ WebP of any size in, PNG out.
 {signatures}
 
 `seed` is a pair of whole numbers for each image: the same pair draws the same image, in whatever batch. `std` 1 is
-the prior itself; less is more typical and less varied. `weight` 0 is image a, 1 is image b. Reconstructions and walks
+the whole variety; less is more typical and less varied. `weight` 0 is image a, 1 is image b. Reconstructions and walks
 go through posterior means, so they have no noise.
 
 ## Calling it
@@ -54,6 +55,13 @@ Files go in as `{{"image_bytes": {{"b64": "..."}}}}` and come back the same way.
 It knows the images it was trained on and nothing else: an image of another kind comes back as the nearest one that it
 can draw. What its data leave out or show too often, so do its images.
 """
+
+
+_SAMPLERS = {
+    "prior": "the prior, which was trained with the model",
+    "aggregate": "a mixture of Gaussians, fitted to the codes of the training images after training; the prior is not "
+    "used",
+}
 
 
 def _inputs_or_outputs(specs):
@@ -86,6 +94,7 @@ def text(vae, settings, name, described):
         latent_dim=vae.latent_dim,
         parameters=sum(math.prod(weight.shape) for weight in vae.trainable_variables),
         width_setting=settings.width,
+        sampler=_SAMPLERS[settings.sampler],
         signatures="\n".join(rows),
         tensorflow=tf.__version__,
         keras=keras.__version__,

@@ -47,7 +47,7 @@ def images(values, spec):
 
 
 def latents(values, spec):
-    """Returns `values`, [B, Z], once they have been found to be numbers of a size that can be computed with."""
+    """Returns `values`, [B, Z] latents or noise, once they have been found to be numbers that can be computed with."""
     values = tf.ensure_shape(values, spec.shape)
     good = tf.reduce_all(tf.abs(values) <= _LARGEST_LATENT, axis=1)
     return _checked(values, good, spec.name, "expected finite numbers, from -1e6 to 1e6")

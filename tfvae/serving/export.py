@@ -15,7 +15,7 @@ from tfvae.serving.signatures import signatures
 MOST_TEST_IMAGES = 16
 
 
-def export(vae, settings, base_dir, test_images, keep_versions=0):
+def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
     """Writes `base_dir/VERSION/`, one more than the largest version there.
 
     The SavedModel holds only what its signatures use: no optimizer, no averages, no Python code. Beside it,
@@ -28,6 +28,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0):
         base_dir: The folder of this model's versions, such as `saved_models/avatars`; made where it is missing.
         test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
         keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
+        sampler: What codes are drawn from and walks go through, as for `signatures`; None for the model's prior.
 
     Returns:
         The `pathlib.Path` of the new version's folder.
@@ -41,7 +42,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0):
         base.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         try:
-            functions = signatures(vae, settings.fit, settings.background_rgb, settings.max_pixels)
+            functions = signatures(vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler)
             described = _write_saved_model(functions, temporary)
             _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
             _flush(temporary)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.config import UserError
+from tfvae.serving.paths import PATHS
 
 _BATCH = 64  # Images in one call.
 _NEEDED = ("reconstruct", "encode", "decode", "generate_bytes", "interpolate", "prepare_bytes")
@@ -182,20 +183,39 @@ class Served:
         answer = self.call("interpolate_bytes", image_bytes_a=image_bytes_a, image_bytes_b=image_bytes_b, weight=weight)
         return answer["image_bytes"]
 
-    def walk(self, start, end, steps, path="spherical"):
+    def to_base(self, latents):
+        """Returns the Gaussian noise [N, Z] that the prior makes latents [N, Z] of."""
+        return self.call("to_base", latents=latents)["noise"]
+
+    def from_base(self, noise):
+        """Returns the latents [N, Z] that the prior makes of Gaussian noise [N, Z]."""
+        return self.call("from_base", noise=noise)["latents"]
+
+    def walk(self, start, end, steps, path="spherical", space="base"):
         """Returns the images [steps, H, W, C] from image `start` to `end` [H, W, C]; both ends are reconstructions.
 
         Args:
             start: The first image.
             end: The last one.
             steps: How many images, both ends included.
-            path: "spherical" in the prior's noise, or "linear" in the latents.
+            path: "spherical" or "linear".
+            space: "base", the prior's Gaussian noise, where a spherical path stays among what the prior draws; or
+                "latent".
+
+        Raises:
+            UserError: If the export is too old for this path and space.
         """
         weights = np.linspace(0.0, 1.0, steps, dtype=np.float32)
-        if path == "linear":
-            first, last = self.encode([start, end]).mean
-            return self.decode((1 - weights[:, None]) * first + weights[:, None] * last)
-        return self.interpolate([start] * steps, [end] * steps, weights)
+        if (path, space) == ("spherical", "base"):
+            return self.interpolate([start] * steps, [end] * steps, weights)
+        if space == "base" and "from_base" not in self._signatures:
+            raise UserError(
+                f"--path={path} --space=base: {self.path} was exported before there was such a walk; "
+                "`python -m tfvae.export` exports its run again."
+            )
+        there, back = (self.to_base, self.from_base) if space == "base" else (np.asarray, np.asarray)
+        first, last = there(self.encode([start, end]).mean)
+        return self.decode(back(PATHS[path](np.tile(first, (steps, 1)), np.tile(last, (steps, 1)), weights)))
 
 
 def open_export(settings):

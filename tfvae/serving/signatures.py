@@ -9,36 +9,9 @@ import tensorflow as tf
 
 from tfvae.data.images import MOST_PIXELS
 from tfvae.serving import checks, files
+from tfvae.serving.paths import slerp
 
 _PARALLEL = 8  # Rows whose noise is drawn at once.
-
-
-def slerp(a, b, weight):
-    """Returns the point at `weight` on the spherical path from a to b: the direction turns evenly, the length is mixed.
-
-    In the prior's Gaussian noise, unlike a straight line, this passes through the shell where noise lies. Where the
-    directions are almost the same (or opposite, where no turn is defined) it is the straight line.
-
-    Args:
-        a: [B, Z].
-        b: [B, Z].
-        weight: [B]; 0 gives a, 1 gives b.
-
-    Returns:
-        [B, Z].
-    """
-    weight = weight[:, tf.newaxis]
-    length_a, length_b = tf.norm(a, axis=-1, keepdims=True), tf.norm(b, axis=-1, keepdims=True)
-    unit_a, unit_b = tf.math.divide_no_nan(a, length_a), tf.math.divide_no_nan(b, length_b)
-    # Half the angle from its tangent: arccos of a product has no digits left at small angles (Kahan).
-    half = tf.atan2(tf.norm(unit_a - unit_b, axis=-1, keepdims=True), tf.norm(unit_a + unit_b, axis=-1, keepdims=True))
-    angle = 2.0 * half
-    sine = tf.sin(angle)
-    turns = tf.abs(sine) > 1e-3
-    sine = tf.where(turns, sine, tf.ones_like(sine))
-    direction = (tf.sin((1.0 - weight) * angle) * unit_a + tf.sin(weight * angle) * unit_b) / sine
-    length = (1.0 - weight) * length_a + weight * length_b
-    return tf.where(turns, length * direction, (1.0 - weight) * a + weight * b)
 
 
 def row_noise(seeds, latent_dim):
@@ -57,7 +30,7 @@ def encode_png(images):
     return tf.io.encode_png(tf.cast(tf.round(255.0 * tf.clip_by_value(images, 0.0, 1.0)), tf.uint8))
 
 
-def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
+def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
@@ -65,11 +38,13 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
         fit: `--fit` of the training: how other aspect ratios are met.
         background_rgb: (red, green, blue) behind transparent pixels and padding, 0 to 255.
         max_pixels: Largest image that is decoded, height times width.
+        sampler: What maps noise to latents and back, with `from_base` and `to_base`; None for the model's prior.
 
     Returns:
         {name: (function, [tf.TensorSpec of each parameter])}; each function returns {output name: tensor}.
     """
     image_shape, latent_dim = tuple(vae.image_shape), vae.latent_dim
+    sampler = sampler or vae.prior
 
     def images_named(name):
         return tf.TensorSpec([None, *image_shape], tf.float32, name)
@@ -79,8 +54,9 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
 
     inputs = [images_named(name) for name in ("images", "images_a", "images_b")]
     inputs += [files_named(name) for name in ("image_bytes", "image_bytes_a", "image_bytes_b")]
-    inputs += [tf.TensorSpec([None, latent_dim], tf.float32, "latents"), tf.TensorSpec([None, 2], tf.int32, "seed")]
-    inputs += [tf.TensorSpec([None], tf.float32, "std"), tf.TensorSpec([None], tf.float32, "weight")]
+    inputs += [tf.TensorSpec([None, latent_dim], tf.float32, name) for name in ("latents", "noise")]
+    inputs += [tf.TensorSpec([None], tf.float32, name) for name in ("std", "weight")]
+    inputs += [tf.TensorSpec([None, 2], tf.int32, "seed")]
     specs = {spec.name: spec for spec in inputs}
 
     def shared(*names):
@@ -100,17 +76,25 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
     def draw(latents):
         return tf.cast(vae.decode(latents), tf.float32)
 
+    @shared("noise")
+    def to_latents(noise):
+        return tf.cast(sampler.from_base(noise), tf.float32)
+
+    @shared("latents")
+    def to_noise(latents):
+        return tf.cast(sampler.to_base(latents), tf.float32)
+
     @shared("seed", "std")
     def sample(seed, std):
         seed = tf.ensure_shape(seed, specs["seed"].shape)
         std = checks.rows(seed, checks.std(std, specs["std"]), "std")
-        return tf.cast(vae.prior.from_base(std[:, tf.newaxis] * row_noise(seed, latent_dim)), tf.float32)
+        return to_latents(std[:, tf.newaxis] * row_noise(seed, latent_dim))
 
     @shared("images_a", "images_b", "weight")
     def between(images_a, images_b, weight):
         weight = checks.rows(images_a, checks.weight(weight, specs["weight"]), "weight")
-        base_a, base_b = (vae.prior.to_base(posterior(images)[0]) for images in (images_a, images_b))
-        return draw(vae.prior.from_base(slerp(base_a, base_b, weight)))
+        noise_a, noise_b = (to_noise(posterior(images)[0]) for images in (images_a, images_b))
+        return draw(to_latents(slerp(noise_a, noise_b, weight)))
 
     def reconstruct(images):
         return {"reconstructions": draw(posterior(checks.images(images, specs["images"]))[0])}
@@ -150,6 +134,12 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
         images_a, images_b = load(image_bytes_a, "image_bytes_a"), load(image_bytes_b, "image_bytes_b")
         return {"image_bytes": encode_png(between(images_a, images_b, weight))}
 
+    def to_base(latents):
+        return {"noise": to_noise(checks.latents(latents, specs["latents"]))}
+
+    def from_base(noise):
+        return {"latents": to_latents(checks.latents(noise, specs["noise"]))}
+
     def prepare_bytes(image_bytes):
         return {"images": load(image_bytes, "image_bytes")}
 
@@ -165,6 +155,9 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS):
         "generate_bytes": (generate_bytes, "seed", "std"),
         "interpolate": (interpolate, "images_a", "images_b", "weight"),
         "interpolate_bytes": (interpolate_bytes, "image_bytes_a", "image_bytes_b", "weight"),
+        # For walks by other paths than `interpolate`'s, and for noise of one's own.
+        "to_base": (to_base, "latents"),
+        "from_base": (from_base, "noise"),
         # What the model sees of a file: clients can check their own preparing against it.
         "prepare_bytes": (prepare_bytes, "image_bytes"),
     }

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae import config, pictures
-from tfvae.serving.signatures import slerp
+from tfvae.serving.paths import slerp
 from tfvae.training import checkpoints
 
 RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8

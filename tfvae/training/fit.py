@@ -1,5 +1,6 @@
 """A training, from settings to an exported model."""
 
+import dataclasses
 import json
 import math
 import sys
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from tfvae import config, data, evaluation, model, serving
 from tfvae.model import schedules
-from tfvae.training import callbacks, checkpoints, runs
+from tfvae.training import callbacks, checkpoints, runs, samplers
 
 
 def fit(settings):
@@ -55,7 +56,8 @@ def _fit(settings, folder, export_base):
         numbers = evaluation.measure(vae, images.test)
         (folder / "test.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
-        version = serving.export(vae, settings, export_base, runs.test_images(folder), settings.keep_versions)
+        sampler = samplers.make(vae, settings, lambda: images)
+        version = serving.export(vae, settings, export_base, runs.test_images(folder), settings.keep_versions, sampler)
     print(f"exported: {version}", flush=True)
     return version
 
@@ -70,17 +72,27 @@ def export_run(settings):
         The folder of the SavedModel, a `pathlib.Path`.
 
     Raises:
-        config.UserError: If there is no such run, or it has no checkpoint.
+        config.UserError: If there is no such run, it has no checkpoint, or --sampler needs data that are not there.
     """
     name = settings.name or runs.newest(settings.runs_dir)
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
+    if settings.sampler != "as_trained":
+        recorded = dataclasses.replace(recorded, sampler=settings.sampler)
     test_images = runs.test_images(folder)
     vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
     if not checkpoints.restore(vae, folder / "checkpoints"):
         raise config.UserError(f"{folder} has no checkpoint yet.")
     with vae.averaged_weights():
         base = config.folder(settings.export_dir, "--export_dir") / name
-        return serving.export(vae, recorded, base, test_images, settings.keep_versions)
+        sampler = samplers.make(vae, recorded, lambda: _kept_data(recorded, folder))
+        return serving.export(vae, recorded, base, test_images, settings.keep_versions, sampler)
+
+
+def _kept_data(settings, folder):
+    """Returns the data that a run was trained on; UserError where they have changed."""
+    images = data.load(settings)
+    runs.keep_data(folder, images)
+    return images
 
 
 def _compiled(settings, image_shape, steps_per_epoch):

@@ -1,0 +1,156 @@
+"""The density that is fitted to a trained model's codes, and the export that draws from it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfvae import config, model, serving, training
+from tfvae.model import DiagonalGaussian
+from tfvae.training import samplers
+
+WEIGHTS, MEANS = np.array([0.2, 0.3, 0.5]), np.array([[-3.0, 0.0, 1.0], [0.0, 4.0, 0.0], [3.0, 0.0, -1.0]])
+ROOTS = np.array([[[1.0, 0, 0], [0.5, 0.5, 0], [0, 0.3, 2.0]], 0.5 * np.eye(3), np.diag([0.3, 1.0, 1.0])])
+
+
+def draw(number, seed=0):
+    """Returns samples [N, 3] of the mixture of WEIGHTS, MEANS and ROOTS."""
+    random = np.random.default_rng(seed)
+    chosen = random.choice(3, number, p=WEIGHTS)
+    return MEANS[chosen] + np.einsum("nij,nj->ni", ROOTS[chosen], random.normal(size=(number, 3)))
+
+
+def test_a_known_mixture_is_recovered():
+    mixture = samplers.fit(draw(20_000), 3)
+    log_weights, means, _, factors = (part.numpy() for part in mixture._parameters())
+    order = means[:, 0].argsort()
+    np.testing.assert_allclose(np.exp(log_weights[order]), WEIGHTS, atol=0.02)
+    np.testing.assert_allclose(means[order], MEANS, atol=0.1)
+    np.testing.assert_allclose(np.linalg.inv(factors[order]), ROOTS, atol=0.1)
+    drawn = mixture.from_base(np.random.default_rng(1).normal(size=(5000, 3)).astype(np.float32)).numpy()
+    np.testing.assert_allclose(drawn.mean(axis=0), WEIGHTS @ MEANS, atol=0.15)
+
+
+def test_the_same_codes_give_the_same_mixture():
+    one, other = (samplers.fit(draw(500), 4, seed=3) for _ in range(2))
+    for variable, again in zip(one.trainable_variables, other.trainable_variables, strict=True):
+        np.testing.assert_array_equal(variable, again)
+
+
+class Pixels:
+    """Images whose pixels are codes: what `samplers` asks of a `data.Data`."""
+
+    def __init__(self, num_training):
+        self.num_training, self.num_test = num_training, 500
+        random = np.random.default_rng(0)
+        self._images = {"train": random.integers(0, 256, (num_training, 1, 1, 2), np.uint8)}
+        self._images["test"] = random.integers(0, 256, (500, 1, 1, 2), np.uint8)
+
+    def images(self, split, numbers):
+        return self._images[split][numbers]
+
+
+class Encoder:
+    """q(z|x) = N(6 x - 2, 0.5^2): the codes are spread evenly from -2 to 4, and nothing like N(0, I)."""
+
+    latent_dim = 2
+
+    def __init__(self):
+        self.prior = model.build(config.ModelConfig(prior="normal", latent_dim=2, width=4), (8, 8, 3)).prior
+
+    def encode(self, images):
+        means = 6 * tf.reshape(images, [-1, 2]) - 2
+        return DiagonalGaussian(means, tf.fill(tf.shape(means), tf.math.log(0.25)))
+
+
+@pytest.mark.parametrize(("num_training", "components", "words"), [
+    (400, 5, "a mixture of 5 Gaussians for the codes of 400 images"),
+    (9, 2, "a mixture of 2 Gaussians (not 5: each needs 2 images a latent) for the codes of 9 images"),
+    (1, 1, "a mixture of 1 Gaussians (not 5: each needs 2 images a latent) for the codes of 1 images"),
+])  # fmt: skip
+def test_codes_are_fitted_with_their_noise(num_training, components, words, capsys):
+    settings = config.TrainConfig(sampler="aggregate", components=5)
+    images = Pixels(num_training)
+    mixture = samplers.make(Encoder(), settings, lambda: images)
+    assert mixture.components == components
+    printed = capsys.readouterr().out
+    assert words in printed
+    drawn = mixture.from_base(np.random.default_rng(1).normal(size=(4000, 2)).astype(np.float32)).numpy()
+    codes = 6 * images.images("train", np.arange(num_training)).reshape(-1, 2) / 255 - 2
+    np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.1)
+    np.testing.assert_allclose(drawn.var(axis=0), codes.var(axis=0) + 0.25, rtol=0.1)
+    its, priors = (float(part.split()[-1]) for part in printed.split("rate of the test images: ")[1].split(","))
+    # Codes in [-2, 4]^2 with a noise of 0.5, against N(0, I): by quadrature of the cross-entropy, in closed form.
+    expected = 2 * (0.5 * (1 + 3 + 0.25) + 0.5 * np.log(2 * np.pi) - 0.5 * (1 + np.log(2 * np.pi * 0.25)))
+    assert priors == pytest.approx(expected, rel=0.1)
+    assert num_training == 1 or its < priors
+
+
+def test_the_prior_needs_no_data():
+    vae = Encoder()
+    assert samplers.make(vae, config.TrainConfig(), None) is vae.prior
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(settings, exported version) of a training with a N(0, I) prior that exported the prior."""
+    place = tmp_path_factory.mktemp("trained")
+    (place / "images").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(30):
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(place / "images" / f"{number}.png")
+    settings = config.TrainConfig(
+        data=str(place / "images"), data_dir=str(place / "data"), runs_dir=str(place / "runs"), name="run",
+        export_dir=str(place / "saved_models"), image_size=8, width=4, latent_dim=2, epochs=2, lr=1e-2, batch_size=5,
+        jit=False, prior="normal", network="convolutional")  # fmt: skip
+    return settings, training.fit(settings)
+
+
+def export(settings, **others):
+    return training.export_run(
+        config.ExportConfig(name="run", runs_dir=settings.runs_dir, export_dir=settings.export_dir, **others)
+    )
+
+
+def test_an_old_run_is_exported_with_a_density_of_its_codes(trained):
+    settings, old = trained
+    new = export(settings, sampler="aggregate")
+    before, after = serving.Served(old), serving.Served(new)
+    images = np.stack([after.read(path) for path in after.test_images()])
+    np.testing.assert_array_equal(after.reconstruct(images), before.reconstruct(images))
+    seeds = serving.seeds(0, 0, 500)
+    _, standard = before.generate(seeds, 1.0)
+    drawn, latents = after.generate(seeds, 1.0)
+    assert np.abs(standard.mean(axis=0)).max() < 0.15
+    # Few and random images: their codes are nearly one point, and so is what is drawn of it, but for the noise.
+    codes = before.encode(images)
+    spread = np.sqrt(codes.mean.var(axis=0) + np.exp(codes.log_variance).mean(axis=0))
+    np.testing.assert_allclose(latents.mean(axis=0), codes.mean.mean(axis=0), atol=1.0 * spread.max())
+    np.testing.assert_allclose(latents.std(axis=0), spread, rtol=0.5)
+    np.testing.assert_allclose(drawn, after.decode(latents), atol=1e-5)
+    for path in ("spherical", "linear"):
+        walk = after.walk(images[0], images[1], 3, path)
+        np.testing.assert_allclose(walk[[0, -1]], after.reconstruct(images[:2]), atol=1e-3)
+    assert "a mixture of Gaussians, fitted to the codes" in (new / "assets.extra" / "model_card.md").read_text()
+    assert "--sampler=aggregate" in (new / "assets.extra" / "flags.cfg").read_text()
+    assert "the prior, which was trained" in (old / "assets.extra" / "model_card.md").read_text()
+
+
+def test_data_that_changed_are_refused_and_the_prior_needs_none(trained, tmp_path):
+    settings, old = trained
+    moved = dataclasses.replace(settings, runs_dir=str(tmp_path / "runs"))
+    (tmp_path / "runs" / "run" / "checkpoints").mkdir(parents=True)
+    source = old.parent.parent.parent / "runs" / "run"
+    for path in (*source.glob("*.*"), *(source / "checkpoints").iterdir()):
+        if path.is_file():
+            (tmp_path / "runs" / "run" / path.relative_to(source)).write_bytes(path.read_bytes())
+    (tmp_path / "other").mkdir()
+    for number in range(20):
+        Image.new("RGB", (8, 8)).save(tmp_path / "other" / f"x{number}.png")
+    flags = tmp_path / "runs" / "run" / "flags.cfg"
+    flags.write_text(flags.read_text().replace(settings.data, str(tmp_path / "other")))
+    with pytest.raises(config.UserError, match="was started with other images"):
+        export(moved, sampler="aggregate")
+    assert export(moved).is_dir()

@@ -1,0 +1,97 @@
+"""What an export draws codes from: the prior that was trained, or a density that is fitted to the codes afterwards.
+
+The codes of all images together are seldom N(0, I), and where there are no codes the decoder has learned nothing:
+Ghosh et al. (2020) draw from a mixture of 10 Gaussians that is fitted to the codes. The bound and its numbers are those
+of the trained prior, whatever codes are drawn from.
+"""
+
+import math
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tfvae.model.mixture import Mixture
+
+_MOST_IMAGES = 50_000
+_CODES = 40_000  # At least; of few images several codes each.
+_BATCH = 64
+# A full covariance of Z latents is told from no fewer codes of different images than this many times Z.
+_IMAGES_PER_LATENT = 2
+
+
+def make(vae, settings, load):
+    """Returns the prior or a fitted density, as `--sampler` says: what `serving.export` takes as its sampler.
+
+    Args:
+        vae: A `tfvae.VAE`; the weights are taken as they are.
+        settings: A `config.ModelConfig`, with a seed.
+        load: Called without arguments, for the `data.Data` to fit to, where it is needed.
+    """
+    return _SAMPLERS[settings.sampler](vae, settings, load)
+
+
+def _aggregate(vae, settings, load):
+    """Returns the `Mixture` that fits the codes of the training images, and says how well it fits those of the test.
+
+    It is fitted to samples of each image's posterior rather than to the means: latents that say nothing have means
+    near zero and would make covariances that are singular, and the decoder has learned to draw samples.
+    """
+    images = load()
+    random = np.random.default_rng(settings.seed)
+    numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST_IMAGES)).astype(int)
+    means, sigmas = _posteriors(vae, images, "train", numbers)
+    codes = _samples(means, sigmas, math.ceil(_CODES / len(numbers)), random)
+    components = max(1, min(settings.components, len(numbers) // (_IMAGES_PER_LATENT * vae.latent_dim)))
+    mixture = fit(codes, components, settings.seed)
+    rates = {name: _rate(density, *_posteriors(vae, images, "test"), settings.seed)
+             for name, density in (("its", mixture), ("the prior's", vae.prior))}  # fmt: skip
+    fewer = f" (not {settings.components}: each needs {_IMAGES_PER_LATENT} images a latent)"
+    print(
+        f"aggregate: a mixture of {components} Gaussians{fewer * (components < settings.components)} for the codes of "
+        f"{len(numbers):,} images; rate of the test images: "
+        + ", ".join(f"{name} {rate:.4g}" for name, rate in rates.items()),
+        flush=True,
+    )
+    return mixture
+
+
+def fit(codes, components, seed=0):
+    """Returns the `Mixture` of `components` Gaussians with full covariances that fits `codes` [N, Z] (EM)."""
+    from sklearn import exceptions, mixture  # Here: a second that trainings without it need not wait for.
+
+    found = mixture.GaussianMixture(components, covariance_type="full", reg_covar=1e-6, max_iter=200, random_state=seed)
+    with warnings.catch_warnings():
+        # Steps that are stopped early leave a density all the same.
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+        found.fit(np.asarray(codes, np.float64))
+    # scikit-learn multiplies rows by its factors from the right, so they are the transposes of ours.
+    return Mixture.of(found.weights_, found.means_, np.swapaxes(found.precisions_cholesky_, 1, 2))
+
+
+def _posteriors(vae, images, split, numbers=None):
+    """Returns means and standard deviations, both [N, Z], of the images `numbers` of a split; None for all."""
+    encode = tf.function(lambda pixels: vae.encode(tf.cast(pixels, tf.float32) / 255), autograph=False)
+    numbers = np.arange(images.num_test) if numbers is None else numbers
+    batches = []
+    for start in range(0, len(numbers), _BATCH):
+        posterior = encode(tf.constant(images.images(split, numbers[start : start + _BATCH])))
+        batches.append((posterior.mean, tf.exp(0.5 * posterior.log_variance)))
+    return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
+
+
+def _samples(means, sigmas, each, random):
+    """Returns `each` samples of each posterior, [each N, Z]."""
+    noise = random.standard_normal((each, *means.shape), np.float32)
+    return (means + sigmas * noise).reshape(-1, means.shape[1])
+
+
+def _rate(density, means, sigmas, seed):
+    """Returns the mean of log q(z|x) - log p(z) in nats, of one sample of each posterior."""
+    latents = _samples(means, sigmas, 1, np.random.default_rng(seed + 1))
+    squares = np.square((latents - means) / sigmas)
+    log_q = -0.5 * np.sum(squares + 2 * np.log(sigmas) + math.log(2 * math.pi), axis=1)
+    return float(np.mean(log_q - density.log_prob(tf.constant(latents)).numpy()))
+
+
+_SAMPLERS = {"prior": lambda vae, settings, load: vae.prior, "aggregate": _aggregate}
