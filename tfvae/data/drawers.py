@@ -1,21 +1,10 @@
-"""Draws many avatars on all cores.
-
-Plain child processes rather than `multiprocessing`: they never import the caller's main module (which may be a script
-without a guard, or a notebook) nor TensorFlow, and start within half a second.
-"""
+"""Draws many avatars on all cores."""
 
 import base64
-import concurrent.futures
-import contextlib
-import json
-import os
-import pathlib
-import queue
-import subprocess
 import sys
 from typing import NamedTuple
 
-import tfvae
+from tfvae.data import children
 
 _CHUNK = 32
 
@@ -29,42 +18,19 @@ class Avatar(NamedTuple):
 
 
 def _work(style, size):
-    """Answers each line of avatar numbers on stdin with a line of avatars on stdout, both JSON, until stdin ends."""
+    """Answers lists of avatar numbers with lists of avatars."""
     from tfvae.data import artwork, styles, visibility
 
     art = styles.load(style)
     shows = visibility.Visibility(style, size)
-    for line in sys.stdin:
-        avatars = []
-        for number in json.loads(line):
-            indices = artwork.sample(art, number)
-            drawing = artwork.render(art, size, artwork.pins(art, indices))
-            visible = [bool(mark) for mark in shows.marks(indices, drawing)]
-            avatars.append([[int(index) for index in indices], visible, base64.b64encode(drawing.png).decode()])
-        print(json.dumps(avatars), flush=True)
 
+    def draw(number):
+        indices = artwork.sample(art, number)
+        drawing = artwork.render(art, size, artwork.pins(art, indices))
+        visible = [bool(mark) for mark in shows.marks(indices, drawing)]
+        return [[int(index) for index in indices], visible, base64.b64encode(drawing.png).decode()]
 
-@contextlib.contextmanager
-def _processes(style, size, count):
-    """Yields a queue of `count` drawing processes, and ends them."""
-    root = str(pathlib.Path(tfvae.__file__).parent.parent)
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "tfvae.data.drawers", style, str(size)]
-    free = queue.Queue()
-    started = []
-    try:
-        for _ in range(count):
-            # In a session of their own, so that Ctrl-C reaches the caller alone, who then ends them.
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            environment = {**os.environ, "PYTHONPATH": paths}
-            process = subprocess.Popen(command, **pipes, env=environment, text=True, start_new_session=True)
-            started.append(process)
-            free.put(process)
-        yield free
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
+    children.serve(lambda numbers: [draw(number) for number in numbers])
 
 
 def draw_all(style, size, numbers):
@@ -78,31 +44,11 @@ def draw_all(style, size, numbers):
     Yields:
         An `Avatar` for each number, in order.
     """
+    numbers = [int(number) for number in numbers]
     chunks = [numbers[start : start + _CHUNK] for start in range(0, len(numbers), _CHUNK)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(cores, len(chunks)) or 1
-    with _processes(style, size, workers) as free, concurrent.futures.ThreadPoolExecutor(workers) as pool:
-
-        def draw(chunk):
-            process = free.get()
-            try:
-                print(json.dumps([int(number) for number in chunk]), file=process.stdin, flush=True)
-                return [
-                    Avatar(tuple(indices), tuple(visible), base64.b64decode(png))
-                    for indices, visible, png in json.loads(process.stdout.readline())
-                ]
-            except (BrokenPipeError, json.JSONDecodeError):
-                raise RuntimeError(
-                    f"A process that draws {style} avatars ended early, see its message above."
-                ) from None
-            finally:
-                free.put(process)
-
-        try:
-            for avatars in pool.map(draw, chunks):
-                yield from avatars
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    for avatars in children.ask("tfvae.data.drawers", (style, size), chunks):
+        for indices, visible, png in avatars:
+            yield Avatar(tuple(indices), tuple(visible), base64.b64decode(png))
 
 
 if __name__ == "__main__":

@@ -166,12 +166,17 @@ def _made_rare(attribute, value):
     return attribute._replace(weights=tuple(shares))
 
 
+def definition(name):
+    """Returns the text of a style's definition, JSON."""
+    return resources.files("dicebear_styles").joinpath(name + ".json").read_text(encoding="utf-8")
+
+
 @functools.lru_cache(maxsize=4)
 def load(name):
     """Returns the `Artwork` of the style `name`; UserError with the list of styles where there is none."""
     if name not in style_names():
         raise config.UserError(f"--data=avatars/{name}: expected one of the styles {', '.join(style_names())}.")
-    style = Style.from_json(resources.files("dicebear_styles").joinpath(name + ".json").read_text(encoding="utf-8"))
+    style = Style.from_json(definition(name))
     found = list(_all_attributes(style))
     fixed = {attribute.name: attribute.values[0] for attribute in found if len(attribute.values) == 1}
     attributes = [attribute for attribute in found if len(attribute.values) > 1]

@@ -90,6 +90,14 @@ class VAE(keras.Model):
         # float32 also under mixed precision: the bound sums thousands of terms.
         return tf.cast(self.decoder(latents, training=training), tf.float32)
 
+    def log_likelihood(self, images, latents):
+        """Returns log p(x|z) in nats and the squared error of the expected image, both [B], at latents [B, Z]."""
+        parameters = self._likelihood_parameters(latents, training=False)
+        return self.likelihood.log_prob(images, parameters), self._squared_error(images, parameters)
+
+    def _squared_error(self, images, parameters):
+        return tf.reduce_sum(tf.square(images - self.likelihood.mean(parameters)), axis=[1, 2, 3])
+
     def terms(self, images, noise, step, training=False):
         """Computes the objective and its parts; training and validation both call this.
 
@@ -107,7 +115,7 @@ class VAE(keras.Model):
         parameters = self._likelihood_parameters(latents, training)
         distortion = -self.likelihood.log_prob(images, parameters)
         rates = self.prior.rates(posterior, latents)
-        squared_error = tf.reduce_sum(tf.square(images - self.likelihood.mean(parameters)), axis=[1, 2, 3])
+        squared_error = self._squared_error(images, parameters)
         loss = self.objective(distortion, rates, step)
         return Terms(loss, distortion, tf.reduce_sum(rates, axis=-1), squared_error, parameters)
 

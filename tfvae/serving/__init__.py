@@ -4,6 +4,6 @@
 """
 
 from tfvae.serving.export import export
-from tfvae.serving.served import Posterior, Served, find, open_export, seeds
+from tfvae.serving.served import LogProb, Posterior, Served, find, open_export, seeds
 
-__all__ = ["Posterior", "Served", "export", "find", "open_export", "seeds"]
+__all__ = ["LogProb", "Posterior", "Served", "export", "find", "open_export", "seeds"]

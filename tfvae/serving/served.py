@@ -24,6 +24,14 @@ class Posterior(NamedTuple):
     log_variance: np.ndarray  # [N, Z]
 
 
+class LogProb(NamedTuple):
+    """What the model says of an image x with a code z."""
+
+    log_likelihood: np.ndarray  # [N] log p(x|z), nats, summed over H, W and C
+    log_prior: np.ndarray  # [N] log p(z), nats
+    squared_error: np.ndarray  # [N] of the expected image, summed over H, W and C
+
+
 def _is_version(folder):
     return (folder / "saved_model.pb").is_file()
 
@@ -190,6 +198,16 @@ class Served:
     def from_base(self, noise):
         """Returns the latents [N, Z] that the prior makes of Gaussian noise [N, Z]."""
         return self.call("from_base", noise=noise)["latents"]
+
+    def log_prob(self, images, latents):
+        """Returns the `LogProb` of images [N, H, W, C] in [0, 1] with latents [N, Z].
+
+        Raises:
+            UserError: If the export was written before there was such a signature.
+        """
+        if "log_prob" not in self._signatures:
+            raise UserError(f"--model: {self.path} has no signature 'log_prob'; export the run again.")
+        return LogProb(**self.call("log_prob", images=images, latents=latents))
 
     def walk(self, start, end, steps, path="spherical", space="base"):
         """Returns the images [steps, H, W, C] from image `start` to `end` [H, W, C]; both ends are reconstructions.

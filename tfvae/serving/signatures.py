@@ -143,6 +143,13 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
     def prepare_bytes(image_bytes):
         return {"images": load(image_bytes, "image_bytes")}
 
+    def log_prob(images, latents):
+        images = checks.images(images, specs["images"])
+        latents = checks.rows(images, checks.latents(latents, specs["latents"]), "latents")
+        log_likelihood, squared_error = vae.log_likelihood(images, latents)
+        log_prior = tf.cast(vae.prior.log_prob(latents), tf.float32)
+        return {"log_likelihood": log_likelihood, "log_prior": log_prior, "squared_error": squared_error}
+
     functions = {
         "serving_default": (reconstruct, "images"),
         "reconstruct": (reconstruct, "images"),
@@ -160,5 +167,7 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
         "from_base": (from_base, "noise"),
         # What the model sees of a file: clients can check their own preparing against it.
         "prepare_bytes": (prepare_bytes, "image_bytes"),
+        # With `encode`, all that a bound of log p(x) needs, with as many samples of the posterior as one likes.
+        "log_prob": (log_prob, "images", "latents"),
     }
     return {name: (function, [specs[key] for key in keys]) for name, (function, *keys) in functions.items()}
