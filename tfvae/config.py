@@ -239,6 +239,32 @@ class InterpolateConfig(ServedConfig):
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluateConfig(ServedConfig):
+    """`python -m tfvae.evaluate`: every measure that the data allows."""
+
+    output: str = option("", "Folder to write; empty: evaluation/NAME-VERSION.")
+    data: str = option("", "Images to measure on, as in training; empty: those the export was trained with.")
+    data_dir: str = option("", "Folder for prepared data; empty: $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
+    runs_dir: str = option("runs", "Folder of the training runs: the report shows the learning curve of NAME.")
+    std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
+    num_images: int = option(1000, "Samples, and held-out images of each split, at most.", at_least=20,
+                             at_most=1_000_000)  # fmt: skip
+    num_walks: int = option(100, "Walks between test images.", at_least=1, at_most=100_000)
+    steps: int = option(11, "Images in the walk, both ends included.", at_least=3, at_most=1000)
+    importance_images: int = option(48, "Test images whose log p(x) is estimated by many codes; 0: none.", at_least=0)
+    importance_samples: int = option(500, "Codes of each of them, K.", at_least=1, at_most=1_000_000)
+    seed: int = option(0, "Seed of the noise.", at_least=0, at_most=2**31 - 1)
+    quick: bool = option(False, "A minute's look: 150 images, 12 walks, 8 images with 50 codes, at most.")
+    reader_only: bool = option(False, "Only train the classifier that reads attributes, unless it is there already.")
+
+    @property
+    def sizes(self):
+        """(images, walks, importance images, importance samples), less with --quick."""
+        sizes = self.num_images, self.num_walks, self.importance_images, self.importance_samples
+        return tuple(map(min, sizes, (150, 12, 8, 50))) if self.quick else sizes
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportConfig(Settings):
     """`python -m tfvae.export`: exports a run's last checkpoint again."""
 

@@ -49,6 +49,13 @@ def check(output, overwrite=False):
     return path
 
 
+def check_folder(output, overwrite=False):
+    """As `check`, for a command whose output is always a folder."""
+    if is_picture(pathlib.Path(output).expanduser()):
+        raise UserError(f"--output must be a folder, got {output}.")
+    return check(output, overwrite)
+
+
 def refuse_existing(path, overwrite):
     """Raises UserError where `path` exists and may not be replaced."""
     if path.exists() and not overwrite:

@@ -1,0 +1,59 @@
+"""What images are pictures of: the reader's answer, improved for avatars by drawing what was read."""
+
+import numpy as np
+from tqdm import tqdm
+
+from tfvae.data import styles
+from tfvae.evaluation import canvas, shelf, synthesis
+
+DEFAULT_STYLE = "personas"
+
+
+class Analyst:
+    """Reads the attributes of images.
+
+    Args:
+        reader: A `reader.Reader`.
+        style: The style of avatars, whose true renderer is at hand; None for other data.
+        shape: The `canvas.Canvas` of the avatars, or None.
+
+    Attributes:
+        values: {attribute: tuple of str}.
+        rare: (attribute, value) that is rare on purpose, or ().
+    """
+
+    def __init__(self, reader, style=None, shape=None):
+        self.reader, self.style, self._canvas = reader, style, shape
+        self.values = reader.values
+        self.rare = styles.load(style).rare if style else ()
+
+    def read(self, images, words):
+        """Returns the `synthesis.Analysis` of images [N, H, W, C], behind a progress bar that says `words`.
+
+        For other data than avatars all attributes count as visible, and there are no redrawings: None.
+        """
+        probabilities = self.reader.probabilities(images)
+        if self.style is None:
+            read = {name: part.argmax(axis=1) for name, part in probabilities.items()}
+            return synthesis.Analysis(read, {}, None)
+        with tqdm(total=len(images), desc=words, unit="image", disable=None) as bar:
+            return synthesis.analyse(images, probabilities, self.style, self._canvas, bar.update)
+
+    def accuracy(self, analysis, attributes, visible):
+        """Returns the share of the visible attributes that an `Analysis` has read right."""
+        right = [
+            (analysis.attributes[name] == column)[np.asarray(visible.get(name, np.ones(len(column), bool)))]
+            for name, column in attributes.items()
+        ]
+        return float(np.concatenate(right).mean())
+
+
+def analyst_for(images, settings):
+    """Returns the `Analyst` of a `data.Data` and its `config.DataConfig`; None where there are no attributes."""
+    if not images.attributes["test"]:
+        return None
+    reader = shelf.reader_for(images, settings)
+    if settings.data.partition("/")[0] != "avatars":
+        return Analyst(reader)
+    style = settings.data.partition("/")[2] or DEFAULT_STYLE
+    return Analyst(reader, style, canvas.Canvas(*images.image_shape, settings.fit, settings.background_rgb))

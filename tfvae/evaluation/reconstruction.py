@@ -1,0 +1,48 @@
+"""How near one image is to another: squared error, PSNR, and SSIM.
+
+Source: Wang, Bovik, Sheikh and Simoncelli 2004 (SSIM).
+"""
+
+import numpy as np
+from scipy import ndimage
+
+_SIGMA, _REACH = 1.5, 5  # The window of Wang et al.: Gaussian, 11 x 11.
+_SMALLEST = 1e-10  # Images that are equal have 100 dB.
+_AT_ONCE = 64
+
+
+def mean_squared_errors(images, others):
+    """Returns the mean squared error of each pair of images [N, H, W, C] in [0, 1], [N]."""
+    chunks = range(0, len(images), _AT_ONCE)
+    parts = [np.square(images[c : c + _AT_ONCE] - others[c : c + _AT_ONCE]).mean(axis=(1, 2, 3)) for c in chunks]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def psnr(mean_squared_error):
+    """Returns 10 log10(1 / MSE) in dB, at most 100."""
+    return -10 * np.log10(np.maximum(mean_squared_error, _SMALLEST))
+
+
+def ssim(images, others):
+    """Returns the structural similarity of each pair of images [N, H, W, C] in [0, 1], [N].
+
+    The mean over channels and over the pixels whose window lies within the image.
+    """
+    chunks = range(0, len(images), _AT_ONCE)
+    return np.concatenate([_ssim(images[c : c + _AT_ONCE], others[c : c + _AT_ONCE]) for c in chunks])
+
+
+def _window_mean(images):
+    return ndimage.gaussian_filter(images, (0, _SIGMA, _SIGMA, 0), truncate=_REACH / _SIGMA)
+
+
+def _ssim(x, y):
+    x, y = (np.asarray(images, np.float64) for images in (x, y))
+    mean_x, mean_y = _window_mean(x), _window_mean(y)
+    variance_x, variance_y = _window_mean(x * x) - mean_x**2, _window_mean(y * y) - mean_y**2
+    covariance = _window_mean(x * y) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    similarity /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    inside = [slice(_REACH, size - _REACH) if size > 2 * _REACH else slice(None) for size in x.shape[1:3]]
+    return similarity[:, inside[0], inside[1]].mean(axis=(1, 2, 3))

@@ -1,0 +1,87 @@
+"""Readers kept beside the prepared data: one for a data set at one size, trained at its first use."""
+
+import hashlib
+import json
+import os
+import zipfile
+
+import numpy as np
+
+from tfvae import config
+from tfvae.data import source
+from tfvae.evaluation import reader as readers
+
+_RECIPE = 1  # Another number wherever another reader would come out of the same data.
+_LOOKED_AT = 500  # Images of each split by which data sets are told apart.
+
+
+def identity(images):
+    """Returns what differs where a reader trained on a `data.Data` could differ."""
+    digest = hashlib.sha256()
+    for split in ("train", "test"):
+        labels = images.attributes[split]
+        for name in sorted(labels):
+            digest.update(np.ascontiguousarray(labels[name], np.int64).tobytes())
+        count = len(next(iter(labels.values())))
+        digest.update(images.images(split, np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(int)).tobytes())
+    values = json.dumps(images.attribute_values, sort_keys=True)
+    return source.digest(_RECIPE, images.image_shape, values, digest.hexdigest())
+
+
+def _checksum(weights):
+    digest = hashlib.sha256()
+    for one in weights:
+        digest.update(np.ascontiguousarray(one).tobytes())
+    return digest.hexdigest()
+
+
+def _open(path, images):
+    """Returns the reader kept at `path`, or None where there is none that is whole."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            about = json.loads(str(kept["about"]))
+            weights = [kept[f"weight_{number:02d}"] for number in range(about["weights"])]
+        if _checksum(weights) != about["checksum"]:
+            raise ValueError("its checksum does not fit")
+        reader = readers.Reader(images.image_shape, images.attribute_values, weights)
+        reader.accuracy = about["accuracy"]
+        return reader
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        print(f"{path} cannot be used ({' '.join(str(error).split())}); it is made again.", flush=True)
+        return None
+
+
+def _keep(reader, path):
+    weights = reader.weights()
+    about = {"weights": len(weights), "checksum": _checksum(weights), "accuracy": reader.accuracy}
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {f"weight_{number:02d}": one for number, one in enumerate(weights)}
+        np.savez(temporary, about=np.array(json.dumps(about)), **arrays)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise config.UserError(f"--data_dir: cannot write {path}: {error.strerror or error}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def reader_for(images, settings):
+    """Returns the `reader.Reader` of a data set, trained now if it was never needed before.
+
+    Args:
+        images: A `data.Data` with attributes.
+        settings: Its `config.DataConfig`.
+    """
+    path = source.data_dir(settings) / "tfvae_readers" / f"{identity(images)}.npz"
+    reader = _open(path, images)
+    if reader is None:
+        reader = readers.Reader(images.image_shape, images.attribute_values)
+        attributes, visible = images.attributes, images.visible
+        reader.fit(lambda numbers: images.images("train", numbers), attributes["train"], visible["train"])
+        reader.measure(images.images("test"), attributes["test"], visible["test"])
+        _keep(reader, path)
+        print(f"The reader of attributes is trained and kept: {path}", flush=True)
+    return reader
