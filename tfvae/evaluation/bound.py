@@ -10,6 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from tfvae import serving
+from tfvae.evaluation.scene import progress_bar
+
 _CHUNK_BYTES = 2**26  # Of repeated images at once.
 _ACTIVE = 0.01  # Of Burda et al.: the variance of a posterior mean over images above which its latent is used.
 
@@ -90,3 +93,41 @@ def active_units(means):
 def bits_per_dim(nats, dimensions):
     """Returns -log2 p(x) a number of the image, from log p(x) in nats."""
     return -nats / (dimensions * math.log(2))
+
+
+def add(scene):
+    """Adds bounds of log p(x); leaves them out, with a note, where the export cannot say log p(x|z)."""
+    if not scene.served.has("log_prob"):
+        scene.results.notes.append(
+            "Likelihood is left out: this export is from before `log_prob`; `python -m tfvae.export` writes a new one."
+        )
+        return
+    put, dimensions = scene.results.into("likelihood of test images"), scene.test.images[0].size
+    both = [
+        measure(scene.served, held.images, held.posterior, scene.settings.seed) for held in (scene.test, scene.other)
+    ]
+    elbos = [one.elbo.mean() for one in both]
+    nats = "nats/image"
+    put("elbo", *elbos, nats, "higher", "-distortion - rate, a lower bound of log p(x)")
+    put("distortion", *(one.distortion.mean() for one in both), nats, "lower", "-E log p(x|z)")
+    put("rate", *(one.rate.mean() for one in both), nats, "lower", "KL(q(z|x) || p(z))")
+    put("bits_per_dim", *(bits_per_dim(elbo, dimensions) for elbo in elbos), "bits", "lower", "-elbo / (H W C ln 2)")
+    seed_losses = [one.squared_error.mean() + one.rate.mean() for one in both]
+    put("seed_loss", *seed_losses, "", "lower", "squared error of a sample, summed over pixels of [0, 1], + rate")
+    units = [active_units(held.posterior.mean) for held in (scene.test, scene.other)]
+    words = f"of {scene.served.latent_dim} latents: the posterior mean varies by more than {_ACTIVE} over images"
+    put("active_units", *units, "", "", words)
+    _, _, count, samples = scene.settings.sizes
+    count = min(count, len(scene.test.images))
+    if count:
+        posterior = serving.Posterior(*(column[:count] for column in scene.test.posterior))
+        with progress_bar(count * samples, "Weighing codes", "code") as bar:
+            images = scene.test.images[:count]
+            weights = log_weights(scene.served, images, posterior, samples, scene.settings.seed, bar.update)
+        numbers = sorted({1, samples, *(10**power for power in range(1, 7) if 10**power < samples)})
+        bounds = {k: float(importance_weighted(weights, k).mean()) for k in numbers}
+        words = f"importance-weighted log p(x) of {count} images, K = {samples} codes of each"
+        put(f"log_prob_{samples}", bounds[samples], None, nats, "higher", words)
+        if samples > 1:
+            put("log_prob_1", bounds[1], None, nats, "higher", f"the same with K = 1, the elbo of these {count} images")
+        scene.results.details["log_prob_by_samples"] = bounds

@@ -63,3 +63,52 @@ def floor(read, known, values, count, seed):
         data = shares(*(take(columns, order[count:]) for columns in known), values)
         found.append(distances(samples, data))
     return {name: float(np.nanmean([one[name] for one in found])) for name in values}
+
+
+def add(scene, put, analysis, read):
+    """Adds how far the attributes of samples are from those of test images; returns the details."""
+    values, test, other = scene.analyst.values, scene.test, scene.other
+    known = shares(test.attributes, test.visible, values)
+    found = shares(analysis.attributes, analysis.visible, values)
+    rebuilt = shares(read.reconstructions.attributes, read.reconstructions.visible, values)
+    apart, apart_rebuilt = distances(found, known), distances(rebuilt, known)
+    floors = floor(
+        (_joined(read.test.attributes, read.other.attributes), _joined(read.test.visible, read.other.visible)),
+        (_joined(test.attributes, other.attributes), _joined(test.visible, other.visible)),
+        values,
+        min(len(next(iter(analysis.attributes.values()))), len(other.images)),
+        scene.settings.seed,
+    )
+    counted = [name for name in values if not np.isnan(apart[name] + floors[name])]
+    if counted:
+        one, lowest = (np.array([some[name] for name in counted]) for some in (apart, floors))
+        words = "total variation distance to test images"
+        put("coverage_tv_mean", one.mean(), lowest.mean(), "", "lower", f"{words}, mean over attributes")
+        put("coverage_tv_max", one.max(), lowest.max(), "", "lower", f"{words}, largest: {counted[one.argmax()]}")
+        above = one - lowest
+        put("coverage_above_floor_mean", above.mean(), None, "", "lower", "the distance less its floor, mean")
+        words = f"the distance less its floor, largest: {counted[above.argmax()]}"
+        put("coverage_above_floor_max", above.max(), None, "", "lower", words)
+        rebuilt_mean = np.nanmean([apart_rebuilt[name] for name in counted])
+        words = "the distance of reconstructions to test images, mean"
+        put("coverage_tv_mean_of_reconstructions", rebuilt_mean, lowest.mean(), "", "lower", words)
+    if scene.analyst.rare:
+        name, value = scene.analyst.rare
+        at = values[name].index(value)
+        held_out = shares(other.attributes, other.visible, values)
+        words = f"rare on purpose: {known[name][at]:.3f} of the test images have it"
+        put(f"share_of_{value}", found[name][at], held_out[name][at], "", "", words)
+    return {
+        name: {
+            "distance": apart[name],
+            "floor": floors[name],
+            "shares of test images and of samples": {
+                value: [float(known[name][k]), float(found[name][k])] for k, value in enumerate(names)
+            },
+        }
+        for name, names in values.items()
+    }
+
+
+def _joined(columns, others):
+    return {name: np.concatenate([column, others[name]]) for name, column in columns.items()}

@@ -65,3 +65,19 @@ def compare(samples, data):
         float(within_data.sum(axis=0).mean() / k),
         float(within_data.any(axis=1).mean()),
     )
+
+
+def add(scene, put, images, read):
+    """Adds the distances of samples to test images in the reader's features."""
+    found = compare(scene.analyst.reader.features(images), read.test_features)
+    floor = compare(read.other_features, read.test_features)
+    words = {
+        "frechet": ("reader_frechet_distance", "lower", "Frechet distance in the reader's features, not Inception's"),
+        "kernel": ("reader_kernel_distance", "lower", "KID's squared MMD in the reader's features"),
+        "precision": ("reader_precision", "higher", "share of samples within the manifold of test images"),
+        "recall": ("reader_recall", "higher", "share of test images within the manifold of samples"),
+        "density": ("reader_density", "higher", "how deep samples lie within the manifold of test images"),
+        "coverage": ("reader_coverage", "higher", "share of test images with a sample in their neighbourhood"),
+    }
+    for key, (name, better, text) in words.items():
+        put(name, getattr(found, key), getattr(floor, key), "", better, text)

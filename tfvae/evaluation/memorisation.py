@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tfvae.evaluation.scene import progress_bar
+
 _AT_ONCE = 1024
 _CANDIDATES = 3  # Training images whose distance is computed again without cancellation.
 
@@ -39,3 +41,24 @@ def nearest(images, read, count, progress=lambda number: None):
 def _differences(flat, training):
     training = training.reshape(len(flat), -1) / np.float32(255)
     return np.sqrt(np.square(flat - training).mean(axis=1))
+
+
+def add(scene, put, images):
+    """Adds how near samples are to training images.
+
+    Returns:
+        (distance of each sample to its nearest training image [N], the number of that image [N]).
+    """
+    sets = [images, scene.test.images, scene.other.images]
+    with progress_bar(scene.data.num_training, "Looking for copies") as bar:
+        distances, numbers = nearest(
+            np.concatenate(sets), lambda rows: scene.data.images("train", rows), scene.data.num_training, bar.update
+        )
+    found, test, other = np.split(distances, np.cumsum([len(one) for one in sets])[:-1])
+    ratios = [np.median(one) / np.median(test) for one in (found, other)]
+    words = "distance to the nearest training image over that of test images, medians"
+    put("nearest_training_image", *ratios, "", "1", words)
+    near = np.quantile(test, 0.01)
+    words = "share of samples nearer to a training image than 99 % of the test images are"
+    put("copies", *((one < near).mean() for one in (found, other)), "", "lower", words)
+    return found, numbers[: len(images)]

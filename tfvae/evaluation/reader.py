@@ -1,4 +1,4 @@
-"""Reads the attributes of images: a small classifier with one softmax a attribute, the same for all models of a data set.
+"""Reads the attributes of images: a small classifier with a softmax for each attribute, the same for all models.
 
 It is trained once for a data set at one size, and kept beside the prepared data (`shelf`). It never sees a model's
 images, so that two models are read by the same eyes, but it is trained on images degraded as models degrade them
@@ -88,9 +88,7 @@ class Reader:
         logits = self._answers(images, "Reading attributes")[1]
         parts = np.split(logits, np.cumsum(self._counts)[:-1], axis=1)
         parts = [np.exp(part - part.max(axis=1, keepdims=True)) for part in parts]
-        return {
-            name: part / part.sum(axis=1, keepdims=True) for name, part in zip(self.values, parts, strict=True)
-        }
+        return {name: part / part.sum(axis=1, keepdims=True) for name, part in zip(self.values, parts, strict=True)}
 
     def read(self, images):
         """Returns {attribute: [N] int64}: the most probable values of images [N, H, W, C]."""

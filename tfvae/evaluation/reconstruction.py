@@ -6,6 +6,8 @@ Source: Wang, Bovik, Sheikh and Simoncelli 2004 (SSIM).
 import numpy as np
 from scipy import ndimage
 
+from tfvae.evaluation import sharpness
+
 _SIGMA, _REACH = 1.5, 5  # The window of Wang et al.: Gaussian, 11 x 11.
 _SMALLEST = 1e-10  # Images that are equal have 100 dB.
 _AT_ONCE = 64
@@ -46,3 +48,16 @@ def _ssim(x, y):
     similarity /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
     inside = [slice(_REACH, size - _REACH) if size > 2 * _REACH else slice(None) for size in x.shape[1:3]]
     return similarity[:, inside[0], inside[1]].mean(axis=(1, 2, 3))
+
+
+def add(scene):
+    """Adds the numbers of reconstructions from posterior means; returns the mean squared error of each test image."""
+    put, both = scene.results.into("reconstruction of test images"), (scene.test, scene.other)
+    errors = [mean_squared_errors(held.images, held.reconstructions) for held in both]
+    put("mse", *(one.mean() for one in errors), "", "lower", "mean squared error, pixels in [0, 1], of posterior means")
+    put("psnr", *(psnr(one.mean()) for one in errors), "dB", "higher", "10 log10(1 / mse)")
+    put("psnr_worst", *(psnr(one.max()) for one in errors), "dB", "higher", "of the worst image")
+    similarities = [ssim(held.images, held.reconstructions).mean() for held in both]
+    put("ssim", *similarities, "", "higher", "structural similarity, Gaussian window of 11 x 11")
+    sharpness.add(scene, put, scene.test.reconstructions)
+    return errors[0]

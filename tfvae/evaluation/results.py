@@ -10,10 +10,10 @@ class Number(NamedTuple):
 
     name: str
     value: float
+    floor: float | None  # What real images have in the place of the model's, or None.
+    unit: str
+    better: str  # "higher", "lower", "1" for a ratio that should be 1, or "" for what is neither.
     words: str  # What it is, in a line.
-    unit: str = ""
-    better: str = ""  # "higher", "lower", "1" for a ratio that should be 1, or "" for what is neither.
-    floor: float | None = None  # What real images have in the place of the model's, or None.
 
 
 class Results:
@@ -29,9 +29,14 @@ class Results:
     def __init__(self, about):
         self.about, self.groups, self.details, self.notes = dict(about), {}, {}, []
 
-    def add(self, group, *numbers):
-        """Appends numbers to a group."""
-        self.groups.setdefault(group, []).extend(numbers)
+    def into(self, title):
+        """Returns a function that adds a number to a group: `put(name, value, floor, unit, better, words)`."""
+        numbers = self.groups.setdefault(title, [])
+
+        def put(name, value, floor, unit, better, words):
+            numbers.append(Number(name, _plain(value), None if floor is None else _plain(floor), unit, better, words))
+
+        return put
 
     def get(self, group, name):
         """Returns the `Number` of that name."""
@@ -63,6 +68,11 @@ class Results:
             cells = [row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2])]
             lines.append("  ".join([*cells, row[3].ljust(widths[3]), row[4].ljust(widths[4]), row[5]]).rstrip())
         return "\n".join([*lines, "", *self.notes])
+
+
+def _plain(value):
+    """Returns NumPy's numbers as Python's."""
+    return value if isinstance(value, int) else float(value)
 
 
 def text(value):

@@ -17,3 +17,9 @@ def gradient_magnitude(images):
         right = part[:, :-1, 1:] - part[:, :-1, :-1]
         lengths.append(np.hypot(down, right).mean(axis=(1, 2, 3)))
     return float(np.concatenate(lengths).mean())
+
+
+def add(scene, put, images, name="sharpness", words="mean gradient magnitude over that of test images"):
+    """Adds the gradient magnitude of images over that of the test images."""
+    real, *others = (gradient_magnitude(some) for some in (scene.test.images, images, scene.other.images))
+    put(name, *(one / real for one in others), "", "1", words)

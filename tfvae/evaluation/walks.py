@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfvae.evaluation import redrawing, sharpness
+from tfvae.evaluation.scene import progress_bar
+
 
 class Consistency(NamedTuple):
     """Of all walks and attributes together; NaN where there was nothing to look at."""
@@ -60,3 +63,56 @@ def cross_fade(starts, ends, steps):
     """Returns the walks [W, steps, H, W, C] in pixels between images [W, H, W, C]: ghosts, to compare with."""
     weight = np.linspace(0, 1, steps, dtype=np.float32)[:, None, None, None]
     return (1 - weight) * np.asarray(starts, np.float32)[:, None] + weight * np.asarray(ends, np.float32)[:, None]
+
+
+def add(scene, read):
+    """Adds what walks between test images show, and a cross-fade in pixels to compare with.
+
+    Returns:
+        (the walks [W, S, H, W, C], their redrawings or None).
+    """
+    put, steps = scene.results.into("walks between test images"), scene.settings.steps
+    count = min(scene.settings.sizes[1], len(scene.test.images) // 2)
+    starts, ends = scene.test.images[0 : 2 * count : 2], scene.test.images[1 : 2 * count : 2]
+    frames = []
+    with progress_bar(count, "Walking", "walk") as bar:
+        for start, end in zip(starts, ends, strict=True):
+            frames.append(scene.served.walk(start, end, steps))
+            bar.update()
+    frames, fades = np.stack(frames), cross_fade(starts, ends, steps)
+    words = "of middle frames: mean gradient magnitude over that of test images"
+    sharpness.add(scene, put, _flat(middles(frames)), words=words)
+    redrawings = None if read is None else _by_attributes(scene, put, frames, read)
+    words = "of a cross-fade in pixels, to compare with"
+    sharpness.add(scene, put, _flat(middles(fades)), "cross_fade_sharpness", words)
+    if read is not None:
+        _by_attributes(scene, put, fades[: max(1, count // 4)], read, "cross_fade_", f"{words}: ")
+    return frames, redrawings
+
+
+def _flat(walks):
+    return walks.reshape(-1, *walks.shape[2:])
+
+
+def _by_attributes(scene, put, frames, read, prefix="", words=""):
+    """Adds what the attributes of walks say; returns the frames' redrawings, or None."""
+    count, steps, *_ = frames.shape
+    analysis = scene.analyst.read(_flat(frames), "Reading cross-fades" if prefix else "Reading walks")
+    attributes, visible = (
+        {name: column.reshape(count, steps) for name, column in part.items()}
+        for part in (analysis.attributes, analysis.visible)
+    )
+    found = consistency(attributes, visible)
+    what = f"{words}share of {found.agreeing} attributes alike at both ends that stay throughout"
+    put(f"{prefix}stays", found.stays, None, "", "higher", what)
+    what = f"{words}share of {found.differing} attributes that differ at the ends which switch exactly once"
+    put(f"{prefix}switches_once", found.switches_once, None, "", "higher", what)
+    if analysis.redrawings is None:
+        return None
+    psnrs = middles(redrawing.psnrs(_flat(frames), analysis).reshape(count, steps))
+    true = redrawing.psnrs(scene.test.images, read.test)
+    what = f"{words}PSNR of middle frames to the avatars that were read from them, median"
+    put(f"{prefix}redrawing_psnr", np.median(psnrs), np.median(true), "dB", "higher", what)
+    shares = [(one >= 20).mean() for one in (psnrs, true)]
+    put(f"{prefix}redrawing_over_20", *shares, "", "higher", f"{words}share of middle frames over 20 dB")
+    return analysis.redrawings.reshape(frames.shape)

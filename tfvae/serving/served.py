@@ -128,6 +128,10 @@ class Served:
             batches.append({key: value.numpy() for key, value in self._signatures[name](**rows).items()})
         return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
+    def has(self, name):
+        """Returns whether the export has the signature `name`: older ones have fewer."""
+        return name in self._signatures
+
     def prepare_bytes(self, image_bytes):
         """Returns what the model sees of image files: [N, H, W, C] in [0, 1]."""
         return self.call("prepare_bytes", image_bytes=image_bytes)["images"]
@@ -205,7 +209,7 @@ class Served:
         Raises:
             UserError: If the export was written before there was such a signature.
         """
-        if "log_prob" not in self._signatures:
+        if not self.has("log_prob"):
             raise UserError(f"--model: {self.path} has no signature 'log_prob'; export the run again.")
         return LogProb(**self.call("log_prob", images=images, latents=latents))
 

@@ -1,0 +1,99 @@
+"""`python -m tfvae.evaluate`, top-down: an export and its data in, numbers, pictures and a page out."""
+
+import dataclasses
+
+from tfvae import commandline, config, data, outputs, serving
+from tfvae.evaluation import analyst, bound, figures, memorisation, reconstruction, report, samples, walks
+from tfvae.evaluation import scene as scenes
+from tfvae.evaluation.results import Results
+
+
+def evaluate(settings):
+    """Measures an export and writes evaluation.json, pictures and report.html.
+
+    Args:
+        settings: A `config.EvaluateConfig`.
+
+    Returns:
+        The `results.Results`; None with `reader_only`.
+
+    Raises:
+        config.UserError: If there is no export, its data are not there, or the output cannot be written.
+    """
+    served = serving.open_export(settings)
+    data_settings = settings_of_data(settings, served)
+    if settings.reader_only:
+        return _train_reader(data_settings)
+    output = _output(settings, served)
+    images = data.load(data_settings)
+    reader = analyst.analyst_for(images, data_settings)
+    count = settings.sizes[0]
+    test, other = (scenes.hold(served, images, split, count) for split in ("test", "validation"))
+    results = Results(_about(settings, data_settings, served, images, test))
+    scene = scenes.Scene(served, settings, images, test, other, reader, results)
+
+    bound.add(scene)
+    errors = reconstruction.add(scene)
+    read = scenes.read_held(scene)
+    drawn = samples.draw(scene, settings.std)
+    analysis = samples.add(scene, settings.std, drawn, read)
+    distances, nearest = memorisation.add(scene, results.into(samples.title(settings.std)), drawn)
+    if settings.std != 1:
+        samples.add(scene, 1.0, samples.draw(scene, 1.0), read)
+    walked, redrawn = walks.add(scene, read)
+
+    pictures = figures.draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn)
+    with outputs.reporting(output):
+        report.write(output, results, pictures, figures.learning_curve(settings, served))
+    print(results.table())
+    print(f"\n{served.path} on {data_settings.data}: {output}/report.html, evaluation.json and pictures")
+    return results
+
+
+def settings_of_data(settings, served):
+    """Returns the `config.DataConfig` of the images to measure on: the export's, but for what `settings` says."""
+    flags = served.path / "assets.extra" / "flags.cfg"
+    if not flags.is_file():
+        raise config.UserError(f"--model: {served.path} does not say what it was trained on (no {flags.name}).")
+    trained = commandline.read_flagfile(config.TrainConfig, flags)
+    fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(config.DataConfig)}
+    height, width, channels = served.image_shape
+    fields |= {"image_size": height, "image_width": width if width != height else 0, "channels": channels}
+    fields |= {"augment": "none", "batch_size": 1}
+    if settings.data:
+        fields |= {"data": settings.data, "archive": fields["archive"] if settings.data == fields["data"] else ""}
+    if settings.data_dir:
+        fields["data_dir"] = settings.data_dir
+    return config.DataConfig(**fields)
+
+
+def _train_reader(data_settings):
+    images = data.load(data_settings)
+    reader = analyst.analyst_for(images, data_settings)
+    if reader is None:
+        raise config.UserError(f"--reader_only: --data={data_settings.data} has no attributes to read.")
+    for kind, shares in reader.reader.accuracy.items():
+        print(f"{kind} test images: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
+
+
+def _output(settings, served):
+    """Returns the folder to write, checked."""
+    if settings.output:
+        return outputs.check_folder(settings.output, settings.overwrite)
+    folder = config.folder("evaluation", "--output")
+    with outputs.reporting(folder):
+        folder.mkdir(exist_ok=True)
+    return outputs.check_folder(folder / f"{served.path.parent.name}-{served.path.name}", settings.overwrite)
+
+
+def _about(settings, data_settings, served, images, test):
+    height, width, channels = served.image_shape
+    return {
+        "model": str(served.path),
+        "data": data_settings.data,
+        "images": f"{height} x {width} x {channels}, {images.num_training:,} to train, of the {images.num_test:,} test "
+        f"images {len(test.images):,} are looked at",
+        "floor": "the same of real images: validation images in the place of the model's",
+        "std": f"{settings.std:g}",
+        "seed": str(settings.seed),
+    }
