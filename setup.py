@@ -21,7 +21,8 @@ setup(
         "numpy>=2.0",
         "pillow>=10.3",
         "resvg-py>=0.5,<0.6",
-        "scikit-learn>=1.5",  # Fits the mixture of --sampler=aggregate.
+        "scikit-learn>=1.5",  # Fits the mixture of --sampler=aggregate, and counts neighbours for `evaluate`.
+        "scipy>=1.11",
         "tensorboard>=2.20",
         "tensorflow>=2.21,<3",
         "tensorflow-datasets>=4.9.8",
@@ -29,6 +30,6 @@ setup(
     ],
     extras_require={
         "serving": SERVING,
-        "test": [*SERVING, "openvino>=2026.0", "pytest>=8", "ruff>=0.8", "scipy>=1.11"],
+        "test": [*SERVING, "openvino>=2026.0", "pytest>=8", "ruff>=0.8"],
     },
 )

@@ -9,6 +9,7 @@ COMMANDS = [
     config.GenerateConfig,
     config.ReconstructConfig,
     config.InterpolateConfig,
+    config.EvaluateConfig,
     config.ExportConfig,
     config.ClientConfig,
 ]

@@ -15,6 +15,7 @@ COMMANDS = {
     "generate": config.GenerateConfig,
     "reconstruct": config.ReconstructConfig,
     "interpolate": config.InterpolateConfig,
+    "evaluate": config.EvaluateConfig,
     "export": config.ExportConfig,
     "client": config.ClientConfig,
 }

@@ -7,6 +7,7 @@ TensorFlow Serving. From the command line, each with --help:
     python -m tfvae.generate --std=0.8          new images
     python -m tfvae.reconstruct FILE...         originals above reconstructions
     python -m tfvae.interpolate A B             the walk from image A to image B
+    python -m tfvae.evaluate                    every measure that the data allows, and a page of it
     python -m tfvae.export                      exports a run again
     python -m tfvae.client ACTION               asks a server for the same
 
@@ -29,7 +30,7 @@ The parts, each with help of its own:
     tfvae.training    fit, export_run: the run folder, checkpoints, exact resume
     tfvae.serving     export, Served: the SavedModel and its signatures
     tfvae.remote      connect: a model that TensorFlow Serving has, through REST or gRPC
-    tfvae.evaluation  the numbers of a trained model on held-out images
+    tfvae.evaluation  measure (a model in memory), evaluate (an export): numbers on held-out images, pictures, a page
     tfvae.pictures    grids, rows, animations, learning curves
 
 Axes, everywhere: B images of a batch, Z latents, H x W x C pixels, P numbers that a decoder gives for a pixel.

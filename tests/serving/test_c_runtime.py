@@ -97,9 +97,14 @@ def test_numbers_that_are_none_or_out_of_range_are_named_by_their_row(exported, 
         return arrays
 
     for value in (np.nan, np.inf, 255.0, -0.5):
-        for name, key in (("reconstruct", "images"), ("encode", "images"), ("interpolate", "images_b")):
+        for name, key in (
+            ("reconstruct", "images"),
+            ("encode", "images"),
+            ("interpolate", "images_b"),
+            ("log_prob", "images"),
+        ):
             refused(cpp, name, with_value(name, key, value), rf"{key}\[1\]: expected numbers from 0 to 1")
-    for name in ("decode", "decode_bytes"):
+    for name in ("decode", "decode_bytes", "log_prob"):
         for value in (np.nan, 3e38):
             refused(cpp, name, with_value(name, "latents", value), r"latents\[1\]: expected finite numbers")
     for value in (np.nan, np.inf, -1.0, 3e38):
@@ -125,6 +130,8 @@ def test_wrong_shapes_and_rows_that_do_not_match_are_refused(exported, cpp):
     ends = inputs["interpolate"]
     refused(cpp, "interpolate", {**ends, "weight": ends["weight"][:2]}, "weight: expected as many rows")
     refused(cpp, "interpolate", {**ends, "images_b": ends["images_b"][:1]}, "images_b: expected as many rows")
+    pairs = inputs["log_prob"]
+    refused(cpp, "log_prob", {**pairs, "latents": pairs["latents"][:1]}, "latents: expected as many rows")
     files = inputs["interpolate_bytes"]
     shorter = {**files, "image_bytes_b": files["image_bytes_b"][:1]}
     refused(cpp, "interpolate_bytes", shorter, "image_bytes_b: expected as many rows")

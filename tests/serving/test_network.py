@@ -216,6 +216,9 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
     np.testing.assert_allclose(
         json.loads((tmp_path / "encode.json").read_text())["outputs"]["mean"], means[:1], atol=1e-5
     )
+    pair = served.log_prob(images[:1], means[:1])
+    found = json.loads((tmp_path / "log_prob.json").read_text())["outputs"]
+    np.testing.assert_allclose([found[key][0] for key in pair._fields], np.concatenate(pair), rtol=1e-4)
     assert len(json.loads((tmp_path / "generate.json").read_text())["predictions"][0]["latents"]) == served.latent_dim
     called = set(re.findall(r'"signature_name": "(\w+)"', script)) | {
         "serving_default",

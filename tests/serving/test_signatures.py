@@ -60,6 +60,18 @@ def test_encode_and_decode(exported, images, random):
     close(exported.served.decode(latents), exported.vae.decode(latents))
 
 
+def test_log_prob_is_that_of_the_bound(exported, images, random):
+    vae, noise = exported.vae, random.normal(size=(3, 4)).astype(np.float32)
+    posterior = vae.encode(images)
+    latents = vae.reparameterize(posterior, noise).numpy()
+    found, terms = exported.served.log_prob(images, latents), vae.terms(images, noise, step=0)
+    np.testing.assert_allclose(found.log_likelihood, -terms.distortion, rtol=1e-5)
+    close(found.log_prior, vae.prior.log_prob(latents))
+    np.testing.assert_allclose(found.squared_error, terms.squared_error, rtol=1e-5)
+    answer = exported.served.decode(latents)
+    np.testing.assert_allclose(found.squared_error, ((images - answer) ** 2).sum(axis=(1, 2, 3)), rtol=1e-4)
+
+
 @every_prior
 def test_an_image_is_drawn_from_its_own_seed(exported):
     seeds, std = serving.seeds(5, 0, 3), [0.0, 0.5, 1.0]
@@ -135,7 +147,9 @@ def test_noise_and_latents_are_each_others(exported, random):
 
 
 @every_prior
-@pytest.mark.parametrize("name", ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base"])
+@pytest.mark.parametrize(
+    "name", ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base", "log_prob"]
+)
 def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
     inputs = {
         "reconstruct": {"images": images},
@@ -145,14 +159,16 @@ def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
         "to_base": {"latents": random.normal(size=(3, 4))},
         "from_base": {"noise": random.normal(size=(3, 4))},
         "interpolate": {"images_a": images, "images_b": images[::-1], "weight": [0.1, 0.5, 0.7]},
+        "log_prob": {"images": images, "latents": random.normal(size=(3, 4))},
     }[name]
     together = exported.served.call(name, **inputs)
     turned = exported.served.call(name, **{key: value[::-1] for key, value in inputs.items()})
     for row in range(3):
         alone = exported.served.call(name, **{key: value[row : row + 1] for key, value in inputs.items()})
         for key, values in together.items():
-            close(alone[key][0], values[row])
-            close(turned[key][2 - row], values[row])
+            # Of sums over an image float32 keeps six digits.
+            np.testing.assert_allclose(alone[key][0], values[row], atol=1e-5, rtol=3e-5)
+            np.testing.assert_allclose(turned[key][2 - row], values[row], atol=1e-5, rtol=3e-5)
 
 
 def test_files_are_answered_as_their_pixels(exported, images, files):

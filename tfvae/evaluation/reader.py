@@ -113,21 +113,21 @@ class Reader:
                 self.accuracy[kind][name] = float(right.mean()) if len(right) else math.nan
         return self.accuracy
 
-    def fit(self, images, attributes, visible, number=_IMAGES):
+    def fit(self, images, attributes, visible, number=None):
         """Trains the classifier.
 
         Args:
             images: (numbers) -> uint8 [n, H, W, C], training images by their numbers.
             attributes: {attribute: [N] int64} of all training images.
             visible: {attribute: [N] bool}, or {}.
-            number: Images to see in all.
+            number: Images to see in all; None: enough.
         """
         count = len(next(iter(attributes.values())))
         labels = np.stack([attributes[name] for name in self.values], axis=1)
         shows = np.stack([visible.get(name, np.ones(count, bool)) for name in self.values], axis=1)
         random = np.random.default_rng(0)
         degraded = degradations.Degradations(images(random.permutation(count)[:2000]))
-        steps = max(1, number // _BATCH)
+        steps = max(1, (number or _IMAGES) // _BATCH)
         optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, steps))
         variables = self._model.trainable_variables
         optimizer.build(variables)

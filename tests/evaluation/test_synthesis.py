@@ -1,0 +1,83 @@
+"""Avatars are found again from their pictures; layers and canvases show what the data has."""
+
+import numpy as np
+import pytest
+
+from tfvae.data import artwork, images, styles
+from tfvae.evaluation import redrawing, synthesis, walks
+from tfvae.evaluation.canvas import Canvas
+
+CANVAS = Canvas(32, 32, 3, "crop", (255, 255, 255))
+
+
+@pytest.fixture(scope="module")
+def searcher():
+    return synthesis.Searcher("personas", CANVAS)
+
+
+def likely(indices, style="personas"):
+    """For each attribute all values, that of `indices` first."""
+    counts = [len(attribute.values) for attribute in styles.load(style).attributes]
+    return [
+        [index, *(value for value in range(count) if value != index)]
+        for index, count in zip(indices, counts, strict=True)
+    ]
+
+
+def avatar(number, style="personas"):
+    return artwork.sample(styles.load(style), number)
+
+
+def test_a_true_avatar_is_found_from_the_guess_of_another_one(searcher):
+    assert searcher.has_layers
+    for number in range(8):
+        image = searcher.draw(avatar(number))
+        found = searcher.find(image, likely(avatar(number + 100)))
+        np.testing.assert_array_equal(searcher.draw(found), image)
+
+
+def test_what_shows_is_what_the_data_says(searcher):
+    art = styles.load("personas")
+    bald = dict(zip([one.name for one in art.attributes], avatar(0), strict=True))
+    bald["hair"] = next(one for one in art.attributes if one.name == "hair").values.index("bald")
+    bald["facialHair"] = 0
+    shows = dict(zip(bald, searcher.visible(tuple(bald.values())), strict=True))
+    assert shows["skinColor"] and not shows["hairColor"] and not shows["facialHairColor"]
+
+
+def test_a_style_whose_layers_cannot_be_told_apart_is_searched_by_drawing():
+    searcher = synthesis.Searcher("fun-emoji", Canvas(24, 24, 3, "crop", (255, 255, 255)))
+    assert not searcher.has_layers
+    image, guess = searcher.draw(avatar(0, "fun-emoji")), likely(avatar(0, "fun-emoji"), "fun-emoji")
+    guess[0] = guess[0][1::-1] + guess[0][2:]  # The second most probable value is right.
+    np.testing.assert_array_equal(searcher.draw(searcher.find(image, guess)), image)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize(("height", "width", "channels"), [(20, 20, 3), (20, 14, 3), (12, 20, 1)])
+def test_a_canvas_shows_what_the_pipeline_makes(fit, height, width, channels):
+    canvas = Canvas(height, width, channels, fit, (255, 0, 40))
+    rgba = artwork.pixels(
+        artwork.render(styles.load("personas"), 20, artwork.pins(styles.load("personas"), avatar(3))).png
+    )
+    expected = images.prepare(rgba, height, width, channels, fit, canvas.background).numpy()
+    drawn = canvas.finished(canvas.bring(rgba))
+    assert drawn.shape == expected.shape
+    most = 0 if height == width or fit == "crop" else 1  # Resized by another library.
+    assert np.abs(drawn.astype(int) - expected).max() <= most
+
+
+def test_analyses_in_child_processes_and_ghosts_are_far_from_avatars(searcher):
+    ends = np.stack([searcher.draw(avatar(number)) for number in range(8)]) / np.float32(255)
+    art = styles.load("personas")
+    probabilities = {one.name: np.full((8, len(one.values)), 1 / len(one.values)) for one in art.attributes}
+    done = []
+    found = synthesis.analyse(ends, probabilities, "personas", CANVAS, done.append)
+    assert sum(done) == 8 and redrawing.psnrs(ends, found).min() == pytest.approx(100)
+    for name, column in found.attributes.items():
+        known = np.array([dict(zip(probabilities, avatar(number), strict=True))[name] for number in range(8)])
+        assert (column == known)[found.visible[name]].all()
+
+    fades = walks.cross_fade(ends[:4], ends[4:], 5)[:, 2]
+    ghosts = synthesis.analyse(fades, {name: part[:4] for name, part in probabilities.items()}, "personas", CANVAS)
+    assert np.median(redrawing.psnrs(fades, ghosts)) < 22
