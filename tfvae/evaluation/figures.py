@@ -11,7 +11,7 @@ from PIL import Image
 from tfvae import pictures
 from tfvae.evaluation import coverage, reconstruction
 
-_COLUMNS, _SHOWN = 15, 60
+_RECONSTRUCTIONS, _COLUMNS, _SHOWN = 15, 10, 60
 
 
 class Figure(NamedTuple):
@@ -43,14 +43,14 @@ def draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn):
     test, std = scene.test, scene.settings.std
     order = np.argsort(errors)
 
-    def both(rows):
-        return pictures.rows([test.images[rows], test.reconstructions[rows]])
+    def both(rows, columns=_COLUMNS):
+        return pictures.rows([test.images[rows], test.reconstructions[rows]], columns)
 
     def db(row):
         return f"{reconstruction.psnr(errors[row]):.1f} dB"
 
     found = [
-        Figure("reconstructions", "Test images above their reconstructions.", _png(both(slice(_COLUMNS)))),
+        Figure("reconstructions", "Test images above their reconstructions.", _png(both(slice(_RECONSTRUCTIONS), 8))),
         Figure("ends", "Two test images.", _png(pictures.rows([test.images[:2]]))),
         Figure("walk", "The walk between them.", _png(pictures.rows([walked[0]]))),
         Figure("samples", f"New images, std {std:g}.", _png(pictures.grid(drawn[:_SHOWN], _COLUMNS))),

@@ -19,6 +19,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; 
 dt { color: var(--faint); }
 dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+table.measures { table-layout: fixed; }
 th { text-align: left; font-weight: 600; color: var(--faint); border-bottom: 1px solid var(--ink); }
 th, td { padding: .32rem .7rem .32rem 0; vertical-align: baseline; }
 td { border-bottom: 1px solid var(--line); }
@@ -135,7 +136,11 @@ def _table(title, numbers):
         rows += f"<td>{_escaped(number.unit)}</td><td>{_escaped(number.better)}</td>"
         rows += f'<td class="words">{_escaped(number.words)}</td></tr>'
     head = '<tr><th>measure</th><th class="number">value</th><th class="number">floor</th><th>unit</th><th>better</th>'
-    return f"<h3>{_escaped(title.capitalize())}</h3><table>{head}<th></th></tr>{rows}</table>"
+    table = f'<table class="measures">{_WIDTHS}{head}<th></th></tr>{rows}</table>'
+    return f"<h3>{_escaped(title.capitalize())}</h3>{table}"
+
+
+_WIDTHS = "".join(f'<col style="width:{width}rem">' for width in (18.5, 5.5, 5.5, 5.5, 4.5)) + "<col>"
 
 
 def _by_samples(bounds):
