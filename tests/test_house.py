@@ -14,15 +14,16 @@ ALLOWED = {
     "settings": set(),
     "config": {"settings"},
     "quiet": set(),
+    "locks": set(),
     "commandline": {"config", "quiet"},
-    "pictures": {"config"},
+    "pictures": {"config", "locks"},
     "outputs": {"config", "pictures"},
-    "data": {"config", "data"},
+    "data": {"config", "locks", "data"},
     "model": {"config", "model"},
     "evaluation": {"config", "commandline", "data", "model", "evaluation", "outputs", "pictures", "serving"},
     "remote": {"settings", "remote"},
-    "serving": {"config", "commandline", "pictures", "data", "serving"},
-    "training": {"config", "commandline", "pictures", "data", "model", "evaluation", "serving", "training"},
+    "serving": {"config", "commandline", "locks", "pictures", "data", "serving"},
+    "training": {"config", "commandline", "locks", "pictures", "data", "model", "evaluation", "serving", "training"},
 } | {
     name: {"config", "commandline", "pictures", "outputs", "training", "serving", "evaluation", "remote"}
     for name in ENTRY_POINTS

@@ -1,7 +1,9 @@
 """Settings -> absl flags -> settings -> flagfile text. Only this module and the entry points know flags."""
 
+import contextlib
 import dataclasses
 import inspect
+import io
 import sys
 import textwrap
 
@@ -65,10 +67,14 @@ def parse(settings_class, argv):
     flags.DEFINE_string("undefok", "", "", flag_values=flag_values)
     _define(settings_class, flag_values)
     flag_values.set_gnu_getopt(True)
+    said = io.StringIO()
     try:
-        rest = flag_values(["tfvae", *argv])[1:]
-    except (flags.Error, OSError, UnicodeDecodeError, RecursionError) as error:
+        with contextlib.redirect_stderr(said):
+            rest = flag_values(["tfvae", *argv])[1:]
+    except (flags.Error, OSError, ValueError, RecursionError) as error:
         raise config.UserError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
+    if said.getvalue():  # All that absl has to say is that a flagfile names itself, which it would go on without.
+        raise config.UserError("--flagfile: " + " ".join(said.getvalue().split()).removeprefix("Warning: "))
     return _read(settings_class, flag_values), rest
 
 
@@ -80,6 +86,11 @@ def read_flagfile(settings_class, path):
     return settings
 
 
+def _one_line(error):
+    """Returns what an error says with what would break the line, such as a file's name can hold, written as \\n."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(error))
+
+
 def run(settings_class, main, files=(0, 0)):
     """Runs a command: reads its settings from `sys.argv`, answers --help, and reports mistakes in one line.
 
@@ -89,6 +100,9 @@ def run(settings_class, main, files=(0, 0)):
         files: The least and the largest number of such arguments; None for no largest.
     """
     quiet.hush()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # A file's name may be anything but UTF-8.
+            stream.reconfigure(errors="backslashreplace")
     argv = sys.argv[1:]
     if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
         print(_help(settings_class, inspect.getmodule(main).__doc__))
@@ -103,6 +117,10 @@ def run(settings_class, main, files=(0, 0)):
             )
         main(settings, rest)
     except config.UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {_one_line(error)}")
+    except OSError as error:
+        sys.exit(f"error: {_one_line(error)}")
+    except MemoryError as error:
+        sys.exit(f"error: not enough memory: {_one_line(error)}")
     except KeyboardInterrupt:
         sys.exit("interrupted")

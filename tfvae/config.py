@@ -124,8 +124,10 @@ class ModelConfig(Settings):
         "How --beta is reached under --objective=beta: linear rises over --beta_epochs, cyclical again and again.",
         choices=("constant", "linear", "cyclical"),
     )
-    beta_epochs: float = option(10.0, "Epochs of a linear rise, or of one cycle.", above=0.0)
-    free_bits: float = option(0.05, "Nats a latent that cost nothing under --objective=free_bits.", at_least=0.0)
+    beta_epochs: float = option(10.0, "Epochs of a linear rise, or of one cycle.", above=0.0, at_most=1e6)
+    free_bits: float = option(
+        0.05, "Nats a latent that cost nothing under --objective=free_bits.", at_least=0.0, at_most=1e6
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -141,7 +143,7 @@ def default_name(data):
     """Returns the run's name where none is given: that of its data, in letters that any file system takes."""
     base = data.removeprefix("tfds:")
     if not data.startswith(("avatars", "tfds:")):
-        path = pathlib.Path(data).expanduser()
+        path = path_of(data)
         base = path.stem if path.suffix in (".npz", ".npy") else path.resolve().name
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", base).strip("-.") or "data"
 
@@ -150,7 +152,7 @@ def default_name(data):
 class TrainConfig(DataConfig, ModelConfig):
     """`python -m tfvae.train`: data, model, and how the one is fitted to the other."""
 
-    epochs: int = option(50, "Passes over the training images.", at_least=1)
+    epochs: int = option(50, "Passes over the training images.", at_least=1, at_most=1_000_000)
     lr: float = option(1e-4, "Learning rate at the first step.", above=0.0, at_most=10.0)
     lr_end: float = option(3.03e-6, "Learning rate at the last step, reached exponentially.", above=0.0, at_most=10.0)
     ema: float = option(0.999, "Momentum of the averaged weights that validation and export use; 0: none.",
@@ -177,14 +179,22 @@ class TrainConfig(DataConfig, ModelConfig):
         return self.name or default_name(self.data)
 
 
+def path_of(text):
+    """Returns `text` as a `pathlib.Path`, ~ expanded; ~NAME stays as it is where there is no such user."""
+    return pathlib.Path(os.path.expanduser(text))
+
+
 def folder(path, flag):
     """Returns the folder `path`, ~ expanded, which may not exist yet.
 
     Raises:
         UserError: If it could not be made or written; the message names `flag`.
     """
-    path = pathlib.Path(path).expanduser()
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    path = path_of(path)
+    try:
+        there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    except OSError as error:  # A name that is too long, say, or a folder above it that may not be looked into.
+        raise UserError(f"{flag}: {error.strerror}: {path}.") from None
     if not there.is_dir():
         raise UserError(f"{flag} must be a folder, but {there} is a file.")
     if not os.access(there, os.W_OK | os.X_OK):

@@ -29,6 +29,7 @@ def main(settings, _):
                     (output / f"{number:05d}.png").write_bytes(contents)
                 progress.update(stop - start)
     print(f"{settings.num_images} new images from {served.path}: {output}")
+    outputs.tell_older(output, [f"{number:05d}.png" for number in range(settings.num_images)])
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def main(settings, files):
         if settings.animation != "none":
             pictures.animation(walk, animation)
     print(f"{settings.steps} images from {served.path}: {output}", *[animation] * (settings.animation != "none"))
+    if single:
+        outputs.tell_older(output, [animation.name, *(f"{number:05d}.png" for number in range(settings.steps))])
 
 
 if __name__ == "__main__":

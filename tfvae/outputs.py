@@ -7,7 +7,7 @@ import contextlib
 import os
 import pathlib
 
-from tfvae.config import UserError
+from tfvae.config import UserError, path_of
 
 _OTHER_PICTURES = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 _MOST_PIXELS = 100_000_000  # Of one picture: beyond that few programs open it.
@@ -28,7 +28,7 @@ def check(output, overwrite=False):
     Raises:
         UserError: If it exists and `overwrite` is False (an empty folder is fine), or it cannot be written.
     """
-    path = pathlib.Path(output).expanduser()
+    path = path_of(output)
     if path.suffix.lower() in _OTHER_PICTURES and not path.is_dir():
         raise UserError(f"--output must end in .png, or be a folder for single files, got {output}.")
     if not path.parent.is_dir():
@@ -54,6 +54,14 @@ def check_folder(output, overwrite=False):
     if is_picture(pathlib.Path(output).expanduser()):
         raise UserError(f"--output must be a folder, got {output}.")
     return check(output, overwrite)
+
+
+def tell_older(output, written):
+    """Says how many files a folder still holds beside those just `written`, which --overwrite has left alone."""
+    if output.is_dir():
+        older = len({path.name for path in output.iterdir()} - set(written))
+        if older:
+            print(f"{output} also holds {older} older files.")
 
 
 def refuse_existing(path, overwrite):

@@ -8,9 +8,12 @@ model drew.
 import math
 import os
 import pathlib
+import re
 
 import numpy as np
 from PIL import Image
+
+from tfvae import locks
 
 _GUTTER = 4  # Pixels of white between images, and around them.
 _WIDEST = 1400  # A picture is enlarged no further than to this width, in pixels.
@@ -91,6 +94,7 @@ def _write(path, write):
     """Calls `write(temporary path)` and renames: nobody ever reads half a picture."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    locks.remove_leftovers(path.parent, rf"\.{re.escape(path.name)}\.(?P<process>\d+)\.writing")
     try:
         write(temporary)
         os.replace(temporary, path)

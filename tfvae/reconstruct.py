@@ -40,6 +40,7 @@ def main(settings, files):
             for name, reconstruction in zip(_names(files), reconstructions, strict=True):
                 pictures.save(reconstruction, output / name)
     print(f"Reconstructions from {served.path}: {output}")
+    outputs.tell_older(output, _names(files))
 
 
 def _errors(originals, reconstructions):

@@ -43,8 +43,12 @@ def _complaint(value, field):
         return f"must be above {bounds['above']}"
     if bounds["at_most"] is not None and value > bounds["at_most"]:
         return f"must be at most {bounds['at_most']}"
-    if kind is str and re.search(r"[\r\n]", value):
-        return "must be one line"
+    if kind is str and re.search(r"[\x00-\x1f\x7f]", value):
+        return "must be one line, without control characters"
+    if kind is str and value != value.rstrip():
+        return "must not end in a space"  # A flagfile could not hold it.
+    if kind is str and re.search(r"[\ud800-\udfff]", value):
+        return "must be valid UTF-8"
     return None
 
 

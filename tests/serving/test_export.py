@@ -115,7 +115,6 @@ def quick(monkeypatch):
     """Exports in no time: the SavedModel is one small file, for what is tested here is where it goes."""
 
     def write(functions, folder):
-        folder.mkdir()
         (folder / "saved_model.pb").write_text("model")
         return {}
 

@@ -123,8 +123,8 @@ def test_steps_run_at_once_are_the_same_steps(whole, folder, tmp_path, no_export
     assert one.shape == (10, 2)
     np.testing.assert_allclose(other, one, rtol=1e-5)  # TensorFlow compiles a loop anew, so the last bits differ.
     first, second = last_checkpoint(whole[0]), last_checkpoint(tmp_path / "runs" / "run")
-    for name, array in first.items():
-        np.testing.assert_allclose(second[name], array, rtol=1e-3, atol=1e-5)
+    for name in first.keys() - {"checksum"}:
+        np.testing.assert_allclose(second[name], first[name], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("number", "limit", "divisor"), [(2000, 8, 8), (5, 8, 5), (12, 8, 6), (13, 8, 1), (1, 32, 1)])

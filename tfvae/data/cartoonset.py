@@ -157,7 +157,7 @@ class Cartoonset(tfds.core.GeneratorBasedBuilder):
         """Returns the path of the archive or folder, downloaded (and its checksum recorded by TFDS) if need be."""
         name = self.builder_config.name
         if self._archive:
-            path = pathlib.Path(self._archive).expanduser()
+            path = config.path_of(self._archive)
             if not path.exists():
                 raise config.UserError(f"--archive must be {name}.tgz or its unpacked folder, got {str(path)!r}.")
             return path

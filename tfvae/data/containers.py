@@ -6,6 +6,7 @@ Every loop ends: by the file's end, and after so many rounds that only a file ma
 import tensorflow as tf
 
 _MOST_BLOCKS = 20_000
+_MOST_SCANS = 100  # Cameras and programs write about ten.
 
 
 def letter(value):
@@ -63,6 +64,24 @@ def jpeg_orientation(image_bytes):
     orientation = tf.concat([found, [1]], axis=0)[0]
     usable = is_exif(position) & is_segment(position) & (orientation >= 1) & (orientation <= 8)
     return tf.where(usable, orientation, 1)
+
+
+def few_jpeg_scans(image_bytes):
+    """Returns `image_bytes`, a JPEG file, once it has been found to have no more scans than a real one may have.
+
+    Each scan goes over all of the image, so that a small file of many keeps a decoder busy for hours.
+
+    Source: ITU-T T.81, section B.2.3.
+    """
+    raw = tf.io.decode_raw(image_bytes, tf.uint8)
+    at = tf.cast(tf.where((raw[:-4] == 0xFF) & (raw[1:-3] == 0xDA) & (raw[2:-2] == 0))[:, 0], tf.int32)
+    length, components = tf.gather(raw, at + 3), tf.gather(raw, at + 4)
+    scans = tf.math.count_nonzero((length == 6 + 2 * components) & (components >= 1) & (components <= 4))
+    check = tf.debugging.Assert(
+        scans <= _MOST_SCANS, [f"Expected at most {_MOST_SCANS} scans in a JPEG file, got", scans]
+    )
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(image_bytes)
 
 
 def _gif_frame(raw, byte):
@@ -170,7 +189,9 @@ def decode_bmp(image_bytes):
 
     Source: Microsoft's BITMAPINFOHEADER and BITMAPV4HEADER.
     """
-    raw, byte = raw_bytes(image_bytes)
+    # Numbers for the header alone: the pixels stay bytes, for as numbers they would take four times as much.
+    raw = tf.io.decode_raw(image_bytes, tf.uint8)
+    _, byte = raw_bytes(tf.strings.substr(image_bytes, 0, tf.minimum(tf.size(raw), 138)))
 
     def long(at):
         return byte(at) + 256 * (byte(at + 1) + 256 * (byte(at + 2) + 256 * byte(at + 3)))
@@ -198,15 +219,18 @@ def decode_bmp(image_bytes):
     def paletted():
         count = tf.where(long(46) > 0, long(46), 256)
         colours = tf.reshape(raw[14 + header : 14 + header + 4 * count], [count, 4])[:, 2::-1]
-        rgb = tf.gather(colours, tf.minimum(rows[:, :width], count - 1))
-        return tf.concat([rgb, tf.fill([height, width, 1], 255)], axis=-1)
+        # A number beyond the last colour means that one.
+        colours = tf.gather(colours, tf.minimum(tf.range(256), count - 1))
+        colours = tf.concat([colours, tf.fill([256, 1], tf.constant(255, tf.uint8))], axis=-1)
+        return tf.gather(colours, tf.cast(rows[:, :width], tf.int32))
 
     def direct():
         samples = bits // 8
         pixels = tf.reshape(rows[:, : width * samples], [height, width, samples])
         # A fourth byte is alpha only where the header has a mask for it.
         has_alpha = (samples == 4) & has_masks & (long(66) != 0)
-        alpha = tf.cond(has_alpha, lambda: pixels[..., 3:4], lambda: tf.fill([height, width, 1], 255))
+        opaque = tf.constant(255, tf.uint8)
+        alpha = tf.cond(has_alpha, lambda: pixels[..., 3:4], lambda: tf.fill([height, width, 1], opaque))
         return tf.concat([pixels[..., 2::-1], alpha], axis=-1)
 
-    return tf.cast(tf.cond(bits == 8, paletted, direct), tf.uint8)
+    return tf.cond(bits == 8, paletted, direct)

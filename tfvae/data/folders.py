@@ -1,6 +1,8 @@
 """--data=FOLDER: every image file below it."""
 
 import os
+import stat
+import warnings
 
 import tensorflow as tf
 
@@ -11,13 +13,37 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 
 
 def _files(folder):
-    """Returns the relative paths of the image files below `folder`, sorted, as str with '/'."""
-    found = []
-    for root, _, names in os.walk(folder):
+    """Returns (image files below `folder`, folders and pipes that cannot be read): relative, sorted, with '/'."""
+    found, unread = [], []
+    for root, _, names in os.walk(folder, onerror=lambda error: unread.append(_relative(error.filename, folder))):
         for name in names:
             if name.lower().endswith(EXTENSIONS) and not name.startswith("._"):
-                found.append(os.path.relpath(os.path.join(root, name), folder).replace(os.sep, "/"))
-    return sorted(found)
+                path = os.path.join(root, name)
+                (unread if _is_special(path) else found).append(_relative(path, folder))
+    return sorted(found), sorted(unread)
+
+
+def _is_special(path):
+    """Returns whether `path` is a pipe, say, which to read could take for ever."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:  # A link to nowhere, say: named later, with what else cannot be decoded.
+        return False
+
+
+def _relative(path, folder):
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def _report(unread, settings):
+    """Names the folders that cannot be read, in one warning, or one error with --strict."""
+    if "." in unread:
+        raise config.UserError(f"--data={settings.data}: no permission to read this folder.")
+    if unread:
+        message = f"{len(unread)} folders or pipes cannot be read: {source.named(unread)}"
+        if settings.strict:
+            raise config.UserError(f"--data={settings.data}: {message}.")
+        warnings.warn(f"{message}; they are left out.", stacklevel=2)
 
 
 def _fingerprint(folder, names):
@@ -26,10 +52,10 @@ def _fingerprint(folder, names):
 
 def _state(path):
     try:
-        stat = os.stat(path)
-    except OSError:  # A link to nowhere, say: named later, with what else cannot be decoded.
+        found = os.stat(path)
+    except OSError:
         return "unreadable"
-    return f"{stat.st_size}:{stat.st_mtime_ns}"
+    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def _source(folder, names):
@@ -49,7 +75,8 @@ def find(settings, folder):
 
     An image's split follows from its path below the folder, so that more images never move old ones.
     """
-    names = _files(folder)
+    names, unread = _files(folder)
+    _report(unread, settings)
     if not names:
         wanted = ", ".join(extension[1:] for extension in EXTENSIONS)
         raise config.UserError(f"--data={settings.data}: expected images ({wanted}) in this folder, got none.")

@@ -107,7 +107,7 @@ def _png_size(image_bytes):
 @_apart
 def _jpeg_size(image_bytes):
     # By the decoder's own library, so that both read the same header.
-    return tuple(tf.unstack(tf.io.extract_jpeg_shape(image_bytes)[:2]))
+    return tuple(tf.unstack(tf.io.extract_jpeg_shape(containers.few_jpeg_scans(image_bytes))[:2]))
 
 
 @_apart

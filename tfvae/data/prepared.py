@@ -5,6 +5,7 @@ import functools
 import io
 import logging as python_logging
 import os
+import pathlib
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
-from tfvae import config
+from tfvae import config, locks
 from tfvae.data import source
 
 _VALIDATION = ("validation", "valid", "val", "dev")
@@ -43,6 +44,21 @@ def _one_line(error):
     return f"{type(error).__name__}: {first[:200].strip()}"
 
 
+@contextlib.contextmanager
+def _alone(builder):
+    """Makes other processes that want to prepare the same data wait, and removes what a killed one has left of it."""
+    final = pathlib.Path(builder.data_dir)
+    final.parent.mkdir(parents=True, exist_ok=True)
+
+    def wait(holder):
+        print(f"waiting for {holder}, which prepares the same data", file=sys.stderr, flush=True)
+
+    with locks.held(final.parent / f"{final.name}.lock", wait):
+        for path in final.parent.glob(f"incomplete.??????_{final.name}"):
+            locks.delete(path)
+        yield
+
+
 def _prepare(make, settings, quiet=False, **arguments):
     """Returns the TFDS builder that `make()` gives, with its data prepared.
 
@@ -52,9 +68,14 @@ def _prepare(make, settings, quiet=False, **arguments):
     """
     try:
         with _quiet(quiet):
-            builder = make(data_dir=os.fspath(source.data_dir(settings)))
-            builder.download_and_prepare(**arguments)
-        return builder
+            folder = os.fspath(source.data_dir(settings))
+            builder = make(data_dir=folder)
+            if os.path.exists(builder.data_dir):
+                return builder
+            with _alone(builder):
+                builder = make(data_dir=folder)  # Anew, for another process may have prepared it meanwhile.
+                builder.download_and_prepare(**arguments)
+            return builder
     except config.UserError:
         raise
     except Exception as error:

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from tfvae import config
+
+_NAMED = 10
 SPLITS = ("train", "validation", "test")
 
 
@@ -58,6 +60,15 @@ def split_by_hash(names, holdout):
     return {split: sorted(parts[split].tolist()) for split in SPLITS}
 
 
+def named(names):
+    """Returns the first few of file names in one line, whatever characters they hold, and how many there are more."""
+    shown = [
+        "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+        for name in sorted(names)[:_NAMED]
+    ]
+    return ", ".join(shown) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 def data_dir(settings):
     """Returns the folder for prepared data: --data_dir, else $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
-    return pathlib.Path(settings.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return config.path_of(settings.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")

@@ -1,7 +1,5 @@
 """What --data names: one function for each kind, in one table."""
 
-import pathlib
-
 from tfvae import config
 from tfvae.data import arrays, folders, prepared
 
@@ -24,10 +22,14 @@ def find(settings):
         return prepared.cartoonset(settings)
     if name.startswith("tfds:"):
         return prepared.named(settings)
-    path = pathlib.Path(name).expanduser()
-    if path.is_dir():
+    path = config.path_of(name)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # A name that is too long, say, or a folder above it that may not be looked into.
+        raise config.UserError(f"--data={name}: {error.strerror}.") from None
+    if is_folder:
         return folders.find(settings, path)
-    if path.suffix in (".npz", ".npy") and path.is_file():
+    if path.suffix in (".npz", ".npy") and is_file:
         return arrays.find(settings, path)
     raise config.UserError(
         "--data must be avatars[/STYLE], cartoonset10k, cartoonset100k, tfds:NAME, an existing folder, or a .npz or "

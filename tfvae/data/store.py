@@ -7,7 +7,7 @@ before float32, which takes four times as much.
 import functools
 import math
 import os
-import secrets
+import pathlib
 import shutil
 import warnings
 import weakref
@@ -17,11 +17,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfvae import config
+from tfvae import config, locks
 from tfvae.data import images, source
 
 _MEMORY_LIMIT = 2 * 1024**3
-_NAMED = 10
 
 
 class Shape(NamedTuple):
@@ -114,9 +113,7 @@ def report_missing(origins, kept, settings):
         names += [origin.names[index] if origin.names else f"{split} image {index}" for index in missing]
     if not names:
         return
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    named = f"{', '.join(sorted(names)[:_NAMED])}{more}"
-    message = f"{len(names)} of {total} images cannot be decoded (or exceed --max_pixels): {named}"
+    message = f"{len(names)} of {total} images cannot be decoded (or exceed --max_pixels): {source.named(names)}"
     if settings.strict:
         raise config.UserError(f"--data={settings.data}: {message}.")
     warnings.warn(f"{message}; they are left out.", stacklevel=2)
@@ -197,20 +194,45 @@ def _write_to_disk(origins, shape, folder):
 
     for split, rows in _fill(origins, shape, write).items():
         kept[split].flush()
-        np.save(os.path.join(folder, f"{split}-rows.npy"), rows)
+        with open(os.path.join(folder, f"{split}-rows.npy"), "wb") as file:
+            np.save(file, rows)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _is_whole(folder, origins, shape):
+    """Returns whether an earlier run has left all files of a store; says so where it has left only parts of them."""
+    if not os.path.isdir(folder):
+        return False
+    try:
+        for split, origin in origins.items():
+            kept = np.load(os.path.join(folder, f"{split}.npy"), mmap_mode="r", allow_pickle=False)
+            rows = np.load(os.path.join(folder, f"{split}-rows.npy"), allow_pickle=False)
+            if kept.shape != (origin.count, *shape[:3]) or (
+                len(rows) and not 0 <= rows.min() <= rows.max() < len(kept)
+            ):
+                raise ValueError("another shape")
+    except (OSError, ValueError, EOFError) as error:
+        print(f"{folder} is damaged ({type(error).__name__}): the images are read again.", flush=True)
+        return False
+    return True
 
 
 def on_disk(origins, shape, folder):
     """Returns {split: `Store`} of files below `folder`, which are written where no earlier run has left them."""
     identities = [origin.identity for origin in origins.values()]
-    final = os.path.join(folder, "tfvae_store", source.digest(*identities, *shape))
-    if not os.path.isdir(final):
+    base = os.path.join(folder, "tfvae_store")
+    final = os.path.join(base, source.digest(*identities, *shape))
+    locks.remove_leftovers(pathlib.Path(base), r".*\.incomplete-(?P<process>\d+)")
+    if not _is_whole(final, origins, shape):
         # Under a temporary name until complete, for another process may look for it, and this one may be stopped.
-        temporary = f"{final}.incomplete-{secrets.token_hex(4)}"
+        temporary = f"{final}.incomplete-{os.getpid()}"
         try:
-            os.makedirs(temporary)
-            _write_to_disk(origins, shape, temporary)
-            os.rename(temporary, final)
+            shutil.rmtree(final, ignore_errors=True)
+            os.makedirs(temporary, exist_ok=True)
+            with locks.folder_held(temporary):
+                _write_to_disk(origins, shape, temporary)
+                os.rename(temporary, final)
         except OSError as error:
             if not os.path.isdir(final):  # Otherwise another process was first.
                 raise config.UserError(

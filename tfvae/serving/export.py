@@ -8,7 +8,7 @@ import shutil
 import keras
 import tensorflow as tf
 
-from tfvae import commandline, config, pictures
+from tfvae import commandline, config, locks, pictures
 from tfvae.serving import card, warmup
 from tfvae.serving.signatures import signatures
 
@@ -40,17 +40,21 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
     temporary = base / f"writing-{os.getpid()}"  # No number: TensorFlow Serving does not look into it.
     try:
         base.mkdir(parents=True, exist_ok=True)
+        locks.remove_leftovers(base, r"(writing|deleting-\d+)-(?P<process>\d+)")
         shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
         try:
-            functions = signatures(vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler)
-            described = _write_saved_model(functions, temporary)
-            _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
-            _flush(temporary)
-            version = _publish(temporary, base)
+            with locks.folder_held(temporary):
+                functions = signatures(vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler)
+                described = _write_saved_model(functions, temporary)
+                _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
+                _flush(temporary)
+                version = _publish(temporary, base)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise config.UserError(f"--export_dir: cannot write {base}: {error.strerror or error}.") from error
+    except (OSError, tf.errors.OpError) as error:  # TensorFlow has errors of its own for a full disk.
+        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+        raise config.UserError(f"--export_dir: cannot write {base}: {' '.join(reason.split())[:200]}.") from error
     if keep_versions:
         _delete_old(version, keep_versions)
     return version
@@ -104,11 +108,15 @@ def _write_extras(vae, settings, name, described, test_images, folder):
 def _flush(folder):
     """Waits until all files of `folder` are on the disk, so that no crash leaves a version with half of them."""
     for path in [folder, *folder.rglob("*")]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _flush_one(path)
+
+
+def _flush_one(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def versions(base):
@@ -121,10 +129,12 @@ def _publish(temporary, base):
         version = base / str(max(versions(base), default=0) + 1)
         try:
             temporary.rename(version)
-            return version
+            break
         except OSError:
             if not version.exists():
                 raise  # Else another export took this number in between.
+    _flush_one(base)
+    return version
 
 
 def _delete_old(newest, keep):

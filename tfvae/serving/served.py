@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfvae.config import UserError
+from tfvae.config import UserError, path_of
 from tfvae.serving.paths import PATHS
 
 _BATCH = 64  # Images in one call.
@@ -53,13 +53,13 @@ def find(model="", export_dir="saved_models"):
         UserError: If there is none.
     """
     if not model:
-        folder = pathlib.Path(export_dir).expanduser()
+        folder = path_of(export_dir)
         names = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         exports = [version for name in names for version in _versions(name)]
         if not exports:
             raise UserError(f"--export_dir: no export in {folder} yet; `python -m tfvae.train` makes one.")
         return max(exports, key=lambda path: ((path / "saved_model.pb").stat().st_mtime_ns, int(path.name)))
-    folder = pathlib.Path(model).expanduser()
+    folder = path_of(model)
     if not folder.exists():
         raise UserError(f"--model: no such folder: {folder}.")
     if folder.is_dir():
@@ -98,8 +98,13 @@ class Served:
         missing = [name for name in _NEEDED if name not in self._signatures]
         if missing:
             raise UserError(f"--model: {self.path} is no export of tfvae: it has no signature {missing[0]!r}.")
-        self.image_shape = tuple(self._inputs("reconstruct")["images"].shape[1:])
-        self.latent_dim = self._inputs("decode")["latents"].shape[-1]
+        try:
+            height, width, channels = self._inputs("reconstruct")["images"].shape[1:]
+            self.image_shape, self.latent_dim = (height, width, channels), self._inputs("decode")["latents"].shape[-1]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"--model: {self.path} is no export of tfvae: its signatures take something else."
+            ) from None
 
     def _inputs(self, name):
         return self._signatures[name].structured_input_signature[1]

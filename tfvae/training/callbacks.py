@@ -1,8 +1,8 @@
 """What happens beside the steps of a training: records, checkpoints, averaged validation, pictures, a clean end."""
 
+import contextlib
 import csv
 import json
-import os
 import signal
 import sys
 import threading
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfvae import config, pictures
 from tfvae.serving.paths import slerp
-from tfvae.training import checkpoints
+from tfvae.training import checkpoints, failures, files
 
 RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8
 
@@ -89,13 +89,11 @@ class Progress(keras.callbacks.Callback):
 
     def save(self):
         """Writes the losses so far, then a checkpoint: one never lacks the losses that led to it."""
-        path = self._path if self._written else self._path.with_suffix(".writing")
-        with open(path, "a" if self._written else "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if not self._written:
-                writer.writerow(["step", "loss"])
-            writer.writerows(enumerate(self.losses[self._written :], self._written + 1))
-        os.replace(path, self._path)
+        text = "".join(f"{step},{loss}\n" for step, loss in enumerate(self.losses[self._written :], self._written + 1))
+        if self._written:
+            files.append(self._path, text)
+        else:
+            files.write(self._path, "step,loss\n" + text)
         self._written = len(self.losses)
         checkpoints.save(self.model, self._checkpoints, self.step)
         self._saved_at = time.monotonic()
@@ -112,6 +110,14 @@ def _read_losses(path, steps):
                 except (IndexError, ValueError):
                     continue  # Of a later step, or cut short.
     return losses
+
+
+def _validation_loss(line):
+    """Returns the validation loss of a line of `metrics.jsonl`; nan where the line is damaged."""
+    try:
+        return float(json.loads(line)["val_loss"])
+    except (ValueError, TypeError, KeyError):
+        return float("nan")
 
 
 class RestoredMetrics(keras.callbacks.Callback):
@@ -152,35 +158,53 @@ class Records(keras.callbacks.Callback):
     def __init__(self, folder, images, progress, epoch, steps_per_epoch):
         super().__init__()
         self._folder, self._images, self._progress, self._steps_per_epoch = folder, images, progress, steps_per_epoch
-        (folder / "pictures").mkdir(exist_ok=True)
         self._metrics = folder / "metrics.jsonl"
         lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else []
-        self.epochs = [json.loads(line) for line in lines[:epoch]]
-        self._metrics.write_text("".join(json.dumps(record) + "\n" for record in self.epochs), encoding="utf-8")
-        self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        files.write(self._metrics, "".join(f"{line}\n" for line in lines[:epoch]))
+        self._validation = [_validation_loss(line) for line in lines[:epoch]]
+        self._board, self._told = None, set()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began, self._first_step = time.monotonic(), self._progress.step
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.monotonic() - self._began
+        speed = (self._progress.step - self._first_step) / (time.monotonic() - self._began)
         rate = float(self.model.optimizer.learning_rate)
         record = {"epoch": epoch + 1, "step": self._progress.step, "learning_rate": rate}
         record |= {name: float(value) for name, value in (logs or {}).items()}
-        self.epochs.append(record)
-        with open(self._metrics, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        with self._board.as_default(step=epoch + 1):
-            for name, value in record.items():
-                tf.summary.scalar(name, value)
-            tf.summary.scalar("steps_per_second", (self._progress.step - self._first_step) / seconds)
-            for name, picture in self._draw().items():
+        files.append(self._metrics, json.dumps(record) + "\n")
+        self._validation.append(record["val_loss"])
+        drawn = {}
+        with self._going_on("pictures cannot be drawn"):
+            drawn |= self._draw()
+            (self._folder / "pictures").mkdir(exist_ok=True)
+            for name, picture in drawn.items():
                 pictures.save(picture, self._folder / "pictures" / f"epoch_{epoch + 1:04d}_{name}.png")
+        with self._going_on("TensorBoard's records cannot be written"):
+            self._write_board(epoch + 1, record | {"steps_per_second": speed}, drawn)
+        with self._going_on("the learning curve cannot be drawn"):
+            path = self._folder / "learning_curve.png"
+            pictures.learning_curve(self._progress.losses, path, self._validation, self._steps_per_epoch)
+
+    @contextlib.contextmanager
+    def _going_on(self, words):
+        """Makes whatever fails within the block one line, said once: no training ends for want of a picture."""
+        try:
+            yield
+        except Exception as error:
+            if words not in self._told:
+                self._told.add(words)
+                print(f"{self._folder}: {words} ({failures.in_short(error)}); training goes on.", file=sys.stderr)
+
+    def _write_board(self, epoch, scalars, drawn):
+        if self._board is None:
+            self._board = tf.summary.create_file_writer(str(self._folder / "tensorboard"))
+        with self._board.as_default(step=epoch):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+            for name, picture in drawn.items():
                 tf.summary.image(name, picture[np.newaxis])
         self._board.flush()
-        validation = [record["val_loss"] for record in self.epochs]
-        path = self._folder / "learning_curve.png"
-        pictures.learning_curve(self._progress.losses, path, validation, self._steps_per_epoch)
 
     def _draw(self):
         """Returns the epoch's pictures by name, of the averaged weights."""

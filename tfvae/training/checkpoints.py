@@ -1,13 +1,13 @@
 """Checkpoints: all that a training is, as one `.npz` file a moment, so that it goes on bit for bit."""
 
-import os
+import hashlib
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 
 from tfvae import config
+from tfvae.training import files
 
 KEPT = 2
 
@@ -24,6 +24,15 @@ def _files(folder):
     return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
+def _checksum(arrays):
+    """Returns the SHA-256 of {name: array}, uint8 [32]: of names, types, shapes and contents."""
+    found = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return np.frombuffer(found.digest(), np.uint8)
+
+
 def save(vae, folder, step):
     """Writes `folder/STEP.npz` under a temporary name, flushes and renames it, and removes all but the last two.
 
@@ -35,19 +44,39 @@ def save(vae, folder, step):
         raise config.UserError(
             f"Weights are not finite at step {step}; checkpoints before it are kept. Try a lower --lr."
         )
-    folder = pathlib.Path(folder)
-    temporary = folder / f"writing-{os.getpid()}"
+    folder, step = pathlib.Path(folder), np.asarray(step)
+    contents = {f"{index:04d}": array for index, array in enumerate(arrays)} | {"step": step}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            np.savez(file, step=step, **{f"{index:04d}": array for index, array in enumerate(arrays)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / f"{step:09d}.npz")
+        files.write(folder / f"{step:09d}.npz", lambda file: np.savez(file, checksum=_checksum(contents), **contents))
         for _, path in _files(folder)[KEPT:]:
             path.unlink()
     except OSError as error:
-        raise config.UserError(f"Cannot write a checkpoint into {folder}: {error.strerror}.") from None
+        raise config.UserError(
+            f"Cannot write a checkpoint into {folder}: {error.strerror or error}; those before it are kept, and "
+            "--resume goes on from them."
+        ) from None
+
+
+def _read(path, step):
+    """Returns the arrays of the state, in their order; raises an error of any kind where the file is damaged."""
+    with np.load(path, allow_pickle=False) as archive:
+        contents = {name: archive[name] for name in archive.files}
+    # Each member has a checksum of its own in the archive; the one of all tells of members that are missing. A
+    # checkpoint of an earlier version of this package has none.
+    checksum = contents.pop("checksum", None)
+    if checksum is not None and not np.array_equal(checksum, _checksum(contents)):
+        raise ValueError("wrong checksum")
+    if int(contents.pop("step")) != step:
+        raise ValueError("another step than its name says")
+    return [contents[name] for name in sorted(contents)]
+
+
+def set_aside_after(folder, step):
+    """Renames checkpoints of later steps, which `restore` found damaged: else they would count as the last two."""
+    for number, path in _files(folder):
+        if number > step:
+            path.rename(path.with_suffix(".npz.damaged"))
 
 
 def restore(vae, folder):
@@ -62,10 +91,8 @@ def restore(vae, folder):
     state, found = _state(vae), _files(folder)
     for step, path in found:
         try:
-            # Each member of the archive carries a checksum, which reading it checks.
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = [archive[f"{index:04d}"] for index in range(len(archive.files) - 1)]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            arrays = _read(path, step)
+        except Exception as error:  # A damaged file can raise nearly anything in there.
             print(f"{path} is damaged ({type(error).__name__}): using the checkpoint before it.", flush=True)
             continue
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfvae import config, data, evaluation, model, serving
 from tfvae.model import schedules
-from tfvae.training import callbacks, checkpoints, runs, samplers
+from tfvae.training import callbacks, checkpoints, collapse, failures, files, runs, samplers
 
 
 def fit(settings):
@@ -26,21 +26,29 @@ def fit(settings):
     Raises:
         config.UserError: If the settings, the data or the folders are not usable, or the loss is not finite.
     """
-    folder, settings = runs.resume(settings) if settings.resume else (runs.check_new(settings), settings)
+    folder = runs.folder_of(settings)
     export_base = config.folder(settings.export_dir, "--export_dir") / settings.run_name
     try:
-        return _fit(settings, folder, export_base)
+        with runs.locked(folder):
+            settings = (runs.resume if settings.resume else runs.start)(settings, folder)
+            return _fit(settings, folder, export_base)
     except OSError as error:  # A full disk, say; what was written before it is whole.
         raise config.UserError(f"{folder}: cannot go on: {error.strerror or error}; --resume continues.") from error
 
 
 def _fit(settings, folder, export_base):
-    images = data.load(settings)
-    vae = _compiled(settings, images.image_shape, images.steps_per_epoch)
-    if not settings.resume:
-        runs.start(settings)
+    try:
+        images = data.load(settings)
+        vae = _compiled(settings, images.image_shape, images.steps_per_epoch)
+    except BaseException as error:
+        if not settings.resume:
+            runs.forget(folder)
+        if isinstance(error, OSError):
+            raise config.UserError(f"--data={settings.data}: {error}") from error
+        raise
     runs.keep_data(folder, images)
     step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
+    checkpoints.set_aside_after(folder / "checkpoints", step)
     print(
         f"{folder}: {images.num_training:,} training images {'x'.join(map(str, images.image_shape))}, "
         f"{vae.count_params():,} weights, steps {step:,} to {settings.epochs * images.steps_per_epoch:,}; "
@@ -48,16 +56,18 @@ def _fit(settings, folder, export_base):
         flush=True,
     )
     try:
-        _train(vae, images, settings, folder, step)
+        with failures.of_the_pipeline(settings):
+            _train(vae, images, settings, folder, step)
     except callbacks.Interrupted:
         print(f"stopped with a checkpoint; --resume --name={settings.run_name} goes on from it", file=sys.stderr)
         return None
     with vae.averaged_weights():
         numbers = evaluation.measure(vae, images.test)
-        (folder / "test.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
         sampler = samplers.make(vae, settings, lambda: images)
         version = serving.export(vae, settings, export_base, runs.test_images(folder), settings.keep_versions, sampler)
+    # The last: where it is, the run is finished; without it, --resume measures and exports.
+    files.write(folder / "test.json", json.dumps(numbers, indent=2) + "\n")
     print(f"exported: {version}", flush=True)
     return version
 
@@ -123,9 +133,10 @@ def _train(vae, images, settings, folder, step):
     seen = [variable.numpy() for tracker in vae.metrics for variable in tracker.variables]
     examples = images.images("validation", range(min(callbacks.RECONSTRUCTIONS, images.num_validation)))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
-        records = callbacks.Records(folder, tf.constant(examples.astype(np.float32) / 255), progress, epoch, steps)
+        examples = tf.constant(examples.astype(np.float32) / 255)
+        records = callbacks.Records(folder, examples, progress, epoch, steps)
         # Records before progress: a checkpoint at an epoch's end says that the epoch has been recorded.
-        beside = [callbacks.AveragedValidation(), records, progress]
+        beside = [callbacks.AveragedValidation(), collapse.Collapse(examples, settings), records, progress]
 
         def run(first, last, from_step, num_steps, more=()):
             vae.fit(

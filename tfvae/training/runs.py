@@ -1,49 +1,93 @@
 """The run folder, `runs/NAME/`: its settings and its data, and that nothing in it is overwritten by another run."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import pathlib
+import re
 
 import numpy as np
 
-from tfvae import commandline, config
+from tfvae import commandline, config, locks
+from tfvae.training import files
 
 TEST_IMAGES = 16  # Kept with a run, and with its exports, as examples.
+_LOCK = "lock"
+_TEMPORARY = r"writing-\d+|\..+\.writing"  # Names of files half written: of this package's, and of pictures.
 
 
-def check_new(settings):
-    """Returns the folder of a new run; UserError where it holds something already."""
+def folder_of(settings):
+    """Returns the folder of the run that `settings` names.
+
+    Raises:
+        config.UserError: If it is to be made, and is there as something else.
+    """
     folder = config.folder(settings.runs_dir, "--runs_dir") / settings.run_name
-    if (folder / "flags.cfg").exists():
-        raise config.UserError(f"{folder} exists: --resume continues this run, --name=OTHER starts another.")
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if settings.resume:
+        return read(type(settings), settings.runs_dir, settings.run_name)[0]
+    if not (folder / "flags.cfg").exists() and _holds_something(folder):
         raise config.UserError(f"{folder} is no run folder, and not empty: choose another --name.")
     return folder
 
 
-def start(settings):
-    """Makes the folder of a new run and writes its `flags.cfg`.
+def _holds_something(folder):
+    """Returns whether there is more in `folder` than a start that was killed leaves."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(path.name != _LOCK and not re.fullmatch(_TEMPORARY, path.name) for path in folder.iterdir())
 
-    Returns:
-        The folder, a `pathlib.Path`.
+
+@contextlib.contextmanager
+def locked(folder):
+    """Holds the lock of a run folder, made where it is missing; a folder that stays empty is removed again.
+
+    Raises:
+        config.UserError: If another process trains there, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise config.UserError(f"--runs_dir: cannot write {folder}: {error.strerror}.") from None
+    try:
+        with locks.held(folder / _LOCK):
+            # Nobody else writes here: what has a temporary name was left by a process that was killed.
+            for path in [*folder.glob("*writing*"), *folder.glob("*/*writing*")]:
+                if re.fullmatch(_TEMPORARY, path.name):
+                    locks.delete(path)
+            try:
+                yield
+            finally:
+                if not _holds_something(folder):
+                    locks.delete(folder)
+    except locks.Held as holder:
+        raise config.UserError(
+            f"{folder}: {holder} is training there: wait until it has ended, or choose another --name."
+        ) from None
+
+
+def start(settings, folder):
+    """Writes the `flags.cfg` of a new run into its folder, and returns `settings`.
 
     Raises:
         config.UserError: If the folder holds a run already, or cannot be written.
     """
-    folder = check_new(settings)
+    if (folder / "flags.cfg").exists():
+        raise config.UserError(f"{folder} exists: --resume continues this run, --name=OTHER starts another.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "flags.cfg").write_text(commandline.flagfile(settings), encoding="utf-8")
+        files.write(folder / "flags.cfg", commandline.flagfile(settings))
     except OSError as error:
         raise config.UserError(f"--runs_dir: cannot write {folder}: {error.strerror}.") from None
-    return folder
+    return settings
+
+
+def forget(folder):
+    """Takes back `start`, of a run whose settings or data turned out to be unusable, so that its name is free."""
+    locks.delete(folder / "flags.cfg")
 
 
 def read(settings_class, runs_dir, name):
     """Returns (folder, settings) of the run `name`; UserError where there is no such run."""
-    runs_dir = pathlib.Path(runs_dir).expanduser()
+    runs_dir = config.path_of(runs_dir)
     folder = runs_dir / name
     if not (folder / "flags.cfg").is_file():
         found = sorted(path.parent.name for path in runs_dir.glob("*/flags.cfg"))
@@ -53,19 +97,19 @@ def read(settings_class, runs_dir, name):
 
 def newest(runs_dir):
     """Returns the name of the run that was last written to; UserError where there is none."""
-    runs = sorted(pathlib.Path(runs_dir).expanduser().glob("*/flags.cfg"), key=lambda path: path.parent.stat().st_mtime)
+    runs = sorted(config.path_of(runs_dir).glob("*/flags.cfg"), key=lambda path: path.parent.stat().st_mtime)
     if not runs:
         raise config.UserError(f"--runs_dir: no run in {runs_dir}: `python -m tfvae.train` makes one.")
     return runs[-1].parent.name
 
 
-def resume(settings):
-    """Returns (folder, settings) of the run to continue: the recorded settings.
+def resume(settings, folder):
+    """Returns the settings of the run to continue, those that `folder` has recorded.
 
     Raises:
         config.UserError: If there is no such run, or a setting was given that contradicts the recorded one.
     """
-    folder, recorded = read(type(settings), settings.runs_dir, settings.run_name)
+    recorded = commandline.read_flagfile(type(settings), folder / "flags.cfg")
     for field in dataclasses.fields(settings):
         given, kept = getattr(settings, field.name), getattr(recorded, field.name)
         # A default counts as not given. Folders may have moved, and a name may be that of the data.
@@ -80,7 +124,7 @@ def resume(settings):
     print(
         f"{folder}: going on with the settings it was started with: {' '.join(changed) or 'the defaults'}", flush=True
     )
-    return folder, dataclasses.replace(recorded, runs_dir=settings.runs_dir, name=settings.run_name, resume=True)
+    return dataclasses.replace(recorded, runs_dir=settings.runs_dir, name=settings.run_name, resume=True)
 
 
 def keep_data(folder, images):
@@ -105,11 +149,8 @@ def keep_data(folder, images):
         )
     if not kept.exists():
         test_images = images.images("test", range(min(TEST_IMAGES, images.num_test)))
-        with open(folder / "writing", "wb") as file:
-            np.save(file, test_images)
-        os.replace(folder / "writing", folder / "test_images.npy")
-        (folder / "writing").write_text(found, encoding="utf-8")
-        os.replace(folder / "writing", kept)  # The last: where it is, the test images are whole.
+        files.write(folder / "test_images.npy", lambda file: np.save(file, test_images))
+        files.write(kept, found)  # The last: where it is, the test images are whole.
 
 
 def test_images(folder):
