@@ -1,0 +1,52 @@
+"""A tiny training that the tests of faults share."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfvae import config, serving, training
+
+TINY = {"image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 3, "jit": False, "prior": "normal"}
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """A folder of 20 images."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for number in range(20):
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def make(images, tmp_path):
+    """A function that returns a `config.TrainConfig` below `tmp_path`."""
+
+    def made(**others):
+        folders = {name: str(tmp_path / name) for name in ("runs_dir", "export_dir", "data_dir")}
+        return config.TrainConfig(**{"data": str(images), "name": "run", **TINY, **folders, **others})
+
+    return made
+
+
+@pytest.fixture
+def no_export(monkeypatch):
+    """Leaves out the export, which takes most of a tiny training's time."""
+    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_: base_dir / "1")
+
+
+@pytest.fixture(scope="session")
+def whole(images, tmp_path_factory):
+    """The run folder of an uninterrupted training, exported."""
+    place = tmp_path_factory.mktemp("whole")
+    folders = {name: str(place / name) for name in ("runs_dir", "export_dir", "data_dir")}
+    training.fit(config.TrainConfig(data=str(images), name="run", **TINY, **folders))
+    return place / "runs_dir" / "run"
+
+
+def contents(run):
+    """Returns (metrics.jsonl, the losses, {array: bytes} of the last checkpoint) of a run."""
+    with np.load(max((run / "checkpoints").glob("*.npz")), allow_pickle=False) as archive:
+        arrays = {name: archive[name].tobytes() for name in archive.files}
+    return (run / "metrics.jsonl").read_bytes(), (run / "loss_per_batch.csv").read_bytes(), arrays

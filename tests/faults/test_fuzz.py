@@ -1,0 +1,118 @@
+"""Hostile image files: refused or read, in little time and memory, and never a crash."""
+
+import pathlib
+import struct
+import time
+
+import hypothesis
+import hypothesis.strategies as st
+import mutations
+import numpy as np
+import pytest
+import tensorflow as tf
+import test_images
+from PIL import Image
+
+from tfvae.data import images
+
+
+def _status(kind):
+    path = pathlib.Path("/proc/self/status")
+    if not path.exists():
+        pytest.skip("needs Linux's /proc")
+    return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(kind)) / 1024
+
+
+def megabytes(call):
+    """Returns by how much `call` makes this process grow at most."""
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    call()
+    return _status("VmHWM") - before
+
+
+@pytest.fixture(scope="module")
+def prepare():
+    """A file -> [60, 60, 3], as training and exports do it."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def prepared(content):
+        return images.prepare(images.decode(content, wanted=(60, 60)), 60, 60, 3, "crop", (255, 255, 255))
+
+    return prepared
+
+
+@hypothesis.settings(
+    max_examples=500, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+@hypothesis.given(random=st.randoms(use_true_random=False))
+def test_hostile_files_are_refused_or_read(prepare, random):
+    _, content = mutations.hostile(random)
+    started = time.process_time()
+    try:
+        assert prepare(content).shape == (60, 60, 3)
+    except tf.errors.InvalidArgumentError:
+        pass
+    assert time.process_time() - started < 5
+
+
+def test_files_are_changed_in_ways_that_matter():
+    import random
+
+    made = [mutations.hostile(random.Random(number)) for number in range(500)]
+    assert len({name for name, _ in made}) > 0.8 * len(mutations.SEEDS)
+    assert sum(content != mutations.SEEDS[name] for name, content in made) > 480
+
+
+def largest(kind, pixels=images.MOST_PIXELS):
+    """Returns a file of nearly as many pixels as may be decoded, not square, of a kind that takes much memory."""
+    width = int((pixels * 1.25) ** 0.5)
+    height = pixels // width
+    image = Image.new("RGBA", (width, height), (200, 100, 50, 100))
+    if kind == "transparent.gif":
+        return test_images.saved(Image.new("P", (width, height)), "GIF", transparency=3)
+    if kind == "animated.webp":
+        rest = {"save_all": True, "append_images": [Image.new("RGBA", (width, height))], "duration": 50}
+        return test_images.saved(image, "WEBP", lossless=True, method=0, quality=0, **rest)
+    if kind == "rgba.bmp":
+        return test_images.saved(image, "BMP")
+    if kind == "rgba.png":
+        return test_images.saved(image, "PNG", compress_level=1)
+    return test_images.saved(image.convert("RGB").crop((0, 0, width // 2 * 2 - 1, height)), "JPEG", progressive=True)
+
+
+@pytest.mark.parametrize("kind", ["rgba.png", "progressive.jpg", "transparent.gif", "animated.webp", "rgba.bmp"])
+def test_the_largest_image_that_is_read_takes_less_than_512_megabytes(prepare, kind):
+    content = tf.constant(largest(kind))
+    prepare(test_images.FILES["rgb.png"][0])
+    assert megabytes(lambda: prepare(content)) < 512
+
+
+def test_a_jpeg_of_many_scans_is_refused_at_once(prepare):
+    content = test_images.saved(Image.fromarray(np.zeros((1000, 1000, 3), np.uint8)), "JPEG", progressive=True)
+    scans = content.count(b"\xff\xda")
+    assert scans > 5
+    prepare(content)
+    # A scan of the lowest bit of one coefficient, which changes nothing, two thousand times over.
+    start = content.rindex(b"\xff\xda")
+    bomb = content[:-2] + content[start:-2] * 2000 + content[-2:]
+    started = time.process_time()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"at most 100 scans.*{scans + 2000}"):
+        prepare(bomb)
+    assert time.process_time() - started < 1
+
+
+def test_a_compressed_comment_is_no_bomb(prepare):
+    import zlib
+
+    content = test_images.FILES["rgb.png"][0]
+    body = b"iCCPx\0\0" + zlib.compress(bytes(10**9), 9)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    assert megabytes(lambda: _quietly(prepare, content[:33] + chunk + content[33:])) < 100
+
+
+def _quietly(prepare, content):
+    try:
+        prepare(content)
+    except tf.errors.InvalidArgumentError:
+        pass
