@@ -36,11 +36,9 @@ def work(seed, first, last, mark):
     """Prepares the files `first` to `last` - 1 and prints what was found."""
     import tensorflow as tf
 
-    from tfvae.data import images
+    from tfvae.data import images, store
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def prepare(content):
-        return images.prepare(images.decode(content, wanted=(60, 60)), 60, 60, 3, "crop", (255, 255, 255))
+    prepare = store.preparer(store.Shape(60, 60, 3, "crop", (255, 255, 255), images.MOST_PIXELS))
 
     outcomes, slowest, largest = collections.Counter(), 0.0, 0.0
     for number in range(first, last):
@@ -49,7 +47,7 @@ def work(seed, first, last, mark):
         pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak counts from here.
         resident, started, outcome = _status("VmRSS"), time.process_time(), "decoded"
         try:
-            if prepare(content).shape != (60, 60, 3):
+            if prepare(tf.constant(content)).shape != (60, 60, 3):
                 outcome = "wrong shape"
         except tf.errors.InvalidArgumentError:
             outcome = "refused"

@@ -38,7 +38,8 @@ class DataConfig(Settings):
     )
     augment: str = option("none", "Random changes to training images; flip: left to right.", choices=("none", "flip"))
     max_pixels: int = option(
-        100_000_000, "Largest image that is decoded, in pixels; larger files are refused by their header.",
+        22_000_000, "Largest image that is decoded, in pixels (twice as many of a JPEG file, which takes half the "
+        "memory); larger ones are refused by their header.",
         at_least=1, at_most=2**31 - 1)  # fmt: skip
     strict: bool = option(False, "Stop at an image that cannot be decoded rather than skip it with a warning.")
     archive: str = option("", "A Cartoon Set archive (.tgz) or its unpacked folder, where you already have one.")

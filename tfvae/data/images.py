@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfvae.data import containers, webp
 
-MOST_PIXELS = 100_000_000  # Of an image, unless `max_pixels` says otherwise.
+MOST_PIXELS = 22_000_000  # Of an image, unless `max_pixels` says otherwise: for one to take less than 512 MB.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
 
 
@@ -149,7 +149,7 @@ def complaint(image_bytes, max_pixels=MOST_PIXELS):
 
     Args:
         image_bytes: Scalar string, the file's content.
-        max_pixels: Height times width of the largest image that is accepted; of an animation, of its first frame.
+        max_pixels: Height times width of the largest image (of an animation, frame) that is accepted; twice for JPEG.
 
     Returns:
         Scalar string; empty where the file may be decoded, which can still find it damaged.
@@ -174,13 +174,14 @@ def complaint(image_bytes, max_pixels=MOST_PIXELS):
     length = text(tf.strings.length(image_bytes))
     no_image = tf.strings.join(["expected an image file (PNG, JPEG, GIF, BMP or WebP), got none in ", length, " bytes"])
     no_size = tf.strings.join(["expected an image of at least one pixel, got ", text(width), " x ", text(height)])
-    too_large = tf.strings.join([f"expected at most {max_pixels} pixels, got ", text(width), " x ", text(height)])
+    most = tf.where(_head(image_bytes, 3) == b"\xff\xd8\xff", tf.constant(2 * max_pixels, tf.int64), max_pixels)
+    too_large = tf.strings.join(["expected at most ", text(most), " pixels, got ", text(width), " x ", text(height)])
     return tf.case(
         [
             ((height < 0) & (width < 0), lambda: no_image),
             ((height < 1) | (width < 1), lambda: no_size),
             # Divided, for a product of two header fields may overflow.
-            (height > max_pixels // tf.maximum(width, 1), lambda: too_large),
+            (height > most // tf.maximum(width, 1), lambda: too_large),
         ],
         default=lambda: tf.constant(""),
     )

@@ -54,14 +54,14 @@ def _to_rgba(image, shape):
 
 
 @functools.lru_cache(maxsize=8)
-def _preparer(shape):
+def preparer(shape):
     """Returns image -> [H, W, C] uint8 as one graph for all splits, for to trace it takes a second."""
     return tf.function(lambda image: images.prepare(_to_rgba(image, shape), *shape[:5]), autograph=False)
 
 
 def decoded(origins, shape):
     """Yields (split [n] bytes, indices [n], images [n, H, W, C]) of all images that can be decoded."""
-    prepare = _preparer(shape)
+    prepare = preparer(shape)
     streams = [
         origin.stream().map(lambda index, image, split=split: (split, index, image))
         for split, origin in origins.items()
@@ -253,7 +253,7 @@ def nowhere(origins, shape, settings):
         raise config.UserError(
             f"--cache=none needs a folder or a file of images, got --data={settings.data}; use --cache=disk."
         )
-    prepare = _preparer(shape)
+    prepare = preparer(shape)
 
     def gather_from(origin, rows):
         held = tf.constant(rows)

@@ -86,8 +86,13 @@ def decode(image_bytes):
     check = tf.debugging.Assert(fits, ["Expected a frame within the canvas of a WebP file."])
     with tf.control_dependencies([check] if check is not None else []):
         pixels = tf.io.decode_webp(still, channels=0)[0]
-    opaque = tf.fill([*tf.unstack(tf.shape(pixels)[:2]), 1], tf.constant(255, tf.uint8))
-    rgba = tf.concat([pixels, opaque], axis=-1)[..., :4]  # The decoder gives 3 channels, or 4 where there is alpha.
+    opaque = tf.constant(255, tf.uint8)
+    # The decoder gives 3 channels, or 4 where there is alpha.
+    rgba = tf.cond(
+        tf.shape(pixels)[2] == 4,
+        lambda: pixels,
+        lambda: tf.concat([pixels, tf.fill([*tf.unstack(tf.shape(pixels)[:2]), 1], opaque)], axis=-1),
+    )
 
     def on_canvas():
         height, width = canvas
