@@ -139,21 +139,22 @@ def kills(number, seed, output):
     for index in range(number):
         aim = aims[index] if index < min(len(aims), number // 2) else None
         short = 1.5 if aim in ("in the first compilation", "while the export is written") else 0.002
-        place = base / f"{index:02d}"
-        child = _start(_command(place, archive), place)
-        was_killed = _kill(child, place, aim, chance.uniform(0, short if aim else seconds))
+        place, delay = base / f"{index:02d}", chance.uniform(0, short if aim else seconds)
+        while not _kill(_start(_command(place, archive), place), place, aim, delay):
+            shutil.rmtree(place)  # It had ended: again, and earlier.
+            delay *= 0.7
         ended, last = time.time(), _last_written(place)
         step = int(_newest(place).stem) if _newest(place) else 0
-        row = {"moment": _phase(place) if was_killed else "it had ended", "aimed": aim is not None}
+        row = {"moment": _phase(place), "aimed": aim is not None}
         again = ["--resume"] if (place / "runs" / "smoke" / "flags.cfg").exists() else []
-        code = _start(_command(place, archive, *again), place).wait() if was_killed else child.returncode
+        code = _start(_command(place, archive, *again), place).wait()
         left = [path.name for path in place.rglob("*") if re.search(r"writing-|incomplete\.", path.name)]
         if code == 0:
             row |= {"happened": f"went on from step {step}", "equal": _result(place) == expected and not left}
         else:
             said = (place / "log").read_text(errors="replace").splitlines()
             row |= {"happened": f"exit {code}: {said[-1] if said else ''}"[:200], "equal": False}
-        row["repeated"] = ended - last if last and was_killed else 0.0
+        row["repeated"] = ended - last if last else 0.0
         rows.append(row)
         print(f"kills: {index + 1} of {number}: {row}", flush=True)
         if row["equal"]:
