@@ -6,9 +6,9 @@ import struct
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
-from tfvae.data import images
+from tfvae.data import fitting, images
 
 H, W = 14, 22  # Not square, so that a turn shows.
 
@@ -161,10 +161,21 @@ def decode():
 def test_every_kind_of_file_is_read_as_pillow_reads_it(decode, name):
     content, tolerance = FILES[name]
     expected, found = pillow_rgba(content).astype(int), decode(content).numpy().astype(int)
+    if found.shape[-1] == 3:
+        found = np.pad(found, [[0, 0], [0, 0], [0, 1]], constant_values=255)
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found[..., 3], expected[..., 3])
     shown = expected[..., 3] > 0  # The colour of what is fully transparent is nobody's business.
     assert np.abs(found - expected)[shown].max(initial=0) <= tolerance
+
+
+def test_the_name_of_a_chunk_in_a_text_hides_no_image(decode):
+    comment = PngImagePlugin.PngInfo()
+    comment.add_text("Comment", "tRNS")
+    content = saved(Image.new("1", (W, H), 1), "PNG", pnginfo=comment)
+    assert b"tRNS" in content
+    np.testing.assert_array_equal(decode(content)[..., :3], pillow_rgba(content)[..., :3])
+    assert (decode(content)[..., 3:].numpy() == 255).all()
 
 
 def test_the_orientations_of_the_files_differ(decode):
@@ -275,7 +286,7 @@ def pillow_resized(pixels, height, width):
 
 
 def oracle(rgba, height, width, channels, fit, background):
-    """`images.prepare` in NumPy and Pillow."""
+    """`fitting.prepare` in NumPy and Pillow."""
     image = composited(rgba, background)
     h, w = image.shape[:2]
     if fit == "crop":
@@ -312,47 +323,52 @@ def test_prepare_is_what_pillow_makes_of_it(fit, size, wanted):
     rgba = np.random.default_rng(0).integers(0, 256, (*size, 4), dtype=np.uint8)
     for channels in (1, 3):
         expected = oracle(rgba, *wanted, channels, fit, (250, 100, 0))
-        found = images.prepare(tf.constant(rgba), *wanted, channels, fit, (250, 100, 0)).numpy()
+        found = fitting.prepare(tf.constant(rgba), *wanted, channels, fit, (250, 100, 0)).numpy()
         assert found.dtype == np.uint8 and found.shape == (*wanted, channels)
         assert np.abs(found.astype(int) - expected).max() <= 1
         batch = tf.constant(np.stack([rgba, rgba[::-1]]))
-        np.testing.assert_array_equal(images.prepare(batch, *wanted, channels, fit, (250, 100, 0))[0], found)
+        np.testing.assert_array_equal(fitting.prepare(batch, *wanted, channels, fit, (250, 100, 0))[0], found)
+        opaque = np.concatenate([rgba[..., :3], np.full_like(rgba[..., :1], 255)], axis=-1)
+        expected = oracle(opaque, *wanted, channels, fit, (250, 100, 0))
+        for image in (opaque, opaque[..., :3]):
+            found = fitting.prepare(tf.constant(image), *wanted, channels, fit, (250, 100, 0)).numpy()
+            assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 def test_an_opaque_image_of_the_size_wanted_is_left_alone():
     rgba = np.concatenate([noise(10, 12, 3), np.full((10, 12, 1), 255, np.uint8)], axis=-1)
     for fit in ("crop", "pad", "stretch"):
-        found = images.prepare(tf.constant(rgba), 10, 12, 3, fit, (0, 0, 0)).numpy()
+        found = fitting.prepare(tf.constant(rgba), 10, 12, 3, fit, (0, 0, 0)).numpy()
         np.testing.assert_array_equal(found, rgba[..., :3])
 
 
 def test_grey_stays_grey_and_hidden_colours_do_not_bleed():
     grey = np.repeat(noise(10, 10, 1), 3, axis=-1)
     opaque = np.concatenate([grey, np.full((10, 10, 1), 255, np.uint8)], axis=-1)
-    np.testing.assert_array_equal(images.prepare(tf.constant(opaque), 10, 10, 1, "crop", (0, 0, 0)), grey[..., :1])
+    np.testing.assert_array_equal(fitting.prepare(tf.constant(opaque), 10, 10, 1, "crop", (0, 0, 0)), grey[..., :1])
     hidden = np.zeros((20, 20, 4), np.uint8)
     hidden[..., 0] = 255  # Red, but nowhere visible.
-    found = images.prepare(tf.constant(hidden), 8, 8, 3, "crop", (255, 255, 255)).numpy()
+    found = fitting.prepare(tf.constant(hidden), 8, 8, 3, "crop", (255, 255, 255)).numpy()
     assert (found == 255).all()
 
 
 @pytest.mark.parametrize(
     "size, wanted, ratio",
     [
-        ((400, 528), (8, 12), 8),
-        ((400, 528), (20, 24), 4),
-        ((400, 528), (40, 50), 2),
-        ((400, 528), (51, 40), 1),
-        ((401, 528), (8, 12), 1),
+        ((400, 528), (20, 25), 8),
+        ((400, 528), (50, 40), 4),
+        ((400, 528), (60, 100), 2),
+        ((400, 528), (101, 40), 1),
+        ((401, 528), (20, 25), 1),
     ],
 )
 def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_looks_the_same(size, wanted, ratio):
     picture = Image.fromarray(noise(4, 5, 3)).resize(size[::-1], Image.Resampling.BICUBIC)
     content = tf.constant(saved(picture, "JPEG", quality=95))
     whole, reduced = images.decode(content), images.decode(content, wanted=wanted)
-    assert whole.shape == (*size, 4) and reduced.shape == (size[0] // ratio, size[1] // ratio, 4)
+    assert whole.shape == (*size, 3) and reduced.shape == (size[0] // ratio, size[1] // ratio, 3)
     for fit in ("crop", "pad", "stretch"):
         one, other = (
-            images.prepare(image, *wanted, 3, fit, (0, 0, 0)).numpy().astype(int) for image in (whole, reduced)
+            fitting.prepare(image, *wanted, 3, fit, (0, 0, 0)).numpy().astype(int) for image in (whole, reduced)
         )
         assert np.abs(one - other).mean() < 1 and np.abs(one - other).max() <= 5

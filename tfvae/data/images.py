@@ -10,7 +10,6 @@ import tensorflow as tf
 from tfvae.data import containers, webp
 
 MOST_PIXELS = 22_000_000  # Of an image, unless `max_pixels` says otherwise: for one to take less than 512 MB.
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
 
 
 def _apart(function):
@@ -21,30 +20,34 @@ def _apart(function):
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
-def _opaque(rgb):
-    return tf.concat([rgb, tf.fill([*tf.unstack(tf.shape(rgb)[:2]), 1], tf.constant(255, tf.uint8))], axis=-1)
-
-
 def _head(image_bytes, length):
     """Returns the first bytes of a file, with zeros behind them where it is shorter."""
     return tf.strings.substr(tf.strings.join([image_bytes, b"\0" * length]), 0, length)
 
 
+def _contains(image_bytes, word):
+    # As a replacement, for to search is several times as fast as to match a whole file.
+    without = tf.strings.regex_replace(image_bytes, word, "", replace_global=False)
+    return tf.strings.length(without) < tf.strings.length(image_bytes)
+
+
 def _decode_png(image_bytes):
-    image = tf.io.decode_png(image_bytes, channels=4)
-    # Of 1, 2 or 4 bits a sample, TensorFlow fills up a missing alpha with 1, 3 or 15 rather than with 255.
-    bits = tf.cast(tf.io.decode_raw(_head(image_bytes, 32), tf.uint8)[24], tf.int32)
-    filler = tf.cast(tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1, tf.uint8)
+    header = tf.cast(tf.io.decode_raw(_head(image_bytes, 32), tf.uint8), tf.int32)
+    bits, colour_type = header[24], header[25]
+    may_be_transparent = (colour_type >= 4) | _contains(image_bytes, "tRNS")
 
-    def filled_up():
-        no_alpha = tf.reduce_all(image[..., 3] == filler)
-        return tf.cond(no_alpha, lambda: _opaque(image[..., :3]), lambda: image)
+    def transparent():
+        image = tf.io.decode_png(image_bytes, channels=4)
+        # Of 1, 2 or 4 bits a sample, TensorFlow fills up a missing alpha with 1, 3 or 15 rather than with 255.
+        filler = tf.cast(tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1, tf.uint8)
+        no_alpha = (bits < 8) & tf.reduce_all(image[..., 3] == filler)
+        return tf.cond(no_alpha, lambda: image[..., :3], lambda: image)
 
-    return tf.cond(bits < 8, filled_up, lambda: image)
+    return tf.cond(may_be_transparent, transparent, lambda: tf.io.decode_png(image_bytes, channels=3))
 
 
 def _upright(image, orientation):
-    """Undoes an EXIF orientation, 1 to 8, of [h, w, 4]."""
+    """Undoes an EXIF orientation, 1 to 8, of [h, w, 3]."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
     left_right = tf.reduce_any(orientation == [2, 3, 6, 7])
     upside_down = tf.reduce_any(orientation == [3, 4, 7, 8])
@@ -67,15 +70,14 @@ def _decode_jpeg(image_bytes, wanted):
         rgb = decoded(1)
     else:
         # The transform itself gives means of 2, 4 or 8 pixels a side, in less time: where these divide the sides, and
-        # leave four times the size wanted, so that the resize that follows has the last word.
+        # leave twice the size wanted, so that the resize that follows has the last word.
         sides, ratios = tf.io.extract_jpeg_shape(image_bytes)[:2], tf.constant([2, 4, 8])
-        fits = (tf.reduce_min(sides) >= 4 * max(wanted) * ratios) & tf.reduce_all(sides[:, tf.newaxis] % ratios == 0, 0)
+        fits = (tf.reduce_min(sides) >= 2 * max(wanted) * ratios) & tf.reduce_all(sides[:, tf.newaxis] % ratios == 0, 0)
         halvings = tf.reduce_sum(tf.cast(fits, tf.int32))
         rgb = tf.switch_case(halvings, [functools.partial(decoded, ratio) for ratio in (1, 2, 4, 8)])
     # Looked for first, for to walk through the segments takes longer than to decode a small file.
-    has_exif = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, 1 << 19), rb"\C*Exif\C*")
-    image = _opaque(rgb)
-    return tf.cond(has_exif, lambda: _turned(image, image_bytes), lambda: image)
+    has_exif = _contains(tf.strings.substr(image_bytes, 0, 1 << 19), "Exif")
+    return tf.cond(has_exif, lambda: _turned(rgb, image_bytes), lambda: rgb)
 
 
 @_apart
@@ -193,11 +195,11 @@ def decode(image_bytes, max_pixels=MOST_PIXELS, wanted=None):
     Args:
         image_bytes: Scalar string, the file's content.
         max_pixels: Height times width of the largest image that is decoded; None where `complaint` had none.
-        wanted: (height, width) that `prepare` will make of it: a much larger JPEG file is decoded at a half, a quarter
-            or an eighth of its size. None: at its own size.
+        wanted: (height, width) that `fitting.prepare` will make of it: a much larger JPEG file is decoded at a half, a
+            quarter or an eighth of its size. None: at its own size.
 
     Returns:
-        [h, w, 4] uint8 RGBA, colours not multiplied by alpha.
+        [h, w, 4] uint8 RGBA, colours not multiplied by alpha; [h, w, 3] RGB of a file without transparency.
 
     Raises:
         tf.errors.InvalidArgumentError: If it is no such file, or damaged, or larger.
@@ -210,90 +212,8 @@ def decode(image_bytes, max_pixels=MOST_PIXELS, wanted=None):
             image_bytes = tf.identity(image_bytes)
 
     def unknown(_):
-        return tf.zeros([1, 1, 4], tf.uint8)
+        return tf.zeros([1, 1, 3], tf.uint8)
 
     jpeg = functools.partial(_decode_jpeg, wanted=wanted)
     image = _by_kind(image_bytes, _decode_png, jpeg, _decode_gif, _decode_bmp, _decode_webp, unknown)
-    return tf.ensure_shape(image, [None, None, 4])
-
-
-def _size(image):
-    """Returns the height and width of [..., h, w, c], int32."""
-    return tf.unstack(tf.shape(image)[-3:-1])
-
-
-def _crop(image, height, width):
-    """Returns the largest middle part of [..., h, w, c] that has the aspect ratio of height x width."""
-    h, w = (tf.cast(length, tf.int64) for length in _size(image))
-    new_w = tf.cast(tf.round(tf.cast(h * width, tf.float64) / height), tf.int64)
-    new_h = tf.cast(tf.round(tf.cast(w * height, tf.float64) / width), tf.int64)
-    new_w, new_h = tf.clip_by_value(new_w, 1, w), tf.clip_by_value(new_h, 1, h)
-    top, left = (h - new_h) // 2, (w - new_w) // 2
-    return image[..., top : top + new_h, left : left + new_w, :]
-
-
-def _resize(image, size):
-    """Returns [..., *size, c] float32 of [..., h, w, c], uint8 or float32."""
-
-    def resized():
-        return tf.image.resize(image, size, method="bilinear", antialias=True)
-
-    same = tf.reduce_all(tf.stack(_size(image)) == size)
-    return tf.cond(same, lambda: tf.cast(image, tf.float32), resized)
-
-
-def _pad(image, height, width, padding):
-    """Returns [..., height, width, c]: the whole image in the middle, `padding` [c] beside it."""
-    h, w = (tf.cast(length, tf.float64) for length in _size(image))
-    scale = tf.minimum(height / h, width / w)
-    new_h = tf.clip_by_value(tf.cast(tf.round(h * scale), tf.int32), 1, height)
-    new_w = tf.clip_by_value(tf.cast(tf.round(w * scale), tf.int32), 1, width)
-    top, left = (height - new_h) // 2, (width - new_w) // 2
-    margins = [[0, 0]] * (image.shape.rank - 3) + [[top, height - new_h - top], [left, width - new_w - left], [0, 0]]
-    # Padded as a difference from the padding, for tf.pad takes one number for all channels.
-    return tf.pad(_resize(image, [new_h, new_w]) - padding, margins) + padding
-
-
-def _premultiplied(rgba):
-    """Returns [..., h, w, 4] uint16 of [..., h, w, 4] uint8: red, green and blue times alpha, and alpha."""
-    # A pixel is one number of 32 bits here: to broadcast alpha over the colours takes several times as long.
-    alpha = tf.bitwise.right_shift(tf.bitcast(rgba, tf.uint32), 24)
-    factors = tf.bitcast(tf.bitwise.bitwise_or(alpha * 0x010101, 0x01000000), tf.uint8)
-    return tf.cast(rgba, tf.uint16) * tf.cast(factors, tf.uint16)
-
-
-def prepare(rgba, height, width, channels, fit, background_rgb):
-    """Makes an image of any size what the model takes, or images of one size.
-
-    Args:
-        rgba: [h, w, 4] or [n, h, w, 4] uint8.
-        height, width: The size wanted, Python integers.
-        channels: 1 for grey (BT.601 luma), 3 for RGB.
-        fit: What becomes of another aspect ratio: "crop" keeps the middle, "pad" adds background, "stretch" distorts.
-        background_rgb: Three numbers from 0 to 255: the colour behind transparent pixels and padding.
-
-    Returns:
-        [height, width, channels] or [n, height, width, channels] uint8.
-    """
-    background = tf.constant(background_rgb, tf.float32)
-    if fit == "crop":
-        rgba = _crop(rgba, height, width)
-
-    def fitted(image, padding):
-        return _pad(image, height, width, padding) if fit == "pad" else _resize(image, [height, width])
-
-    def composited():
-        # Multiplied before the resize, for the colour of a transparent pixel must not bleed into its neighbours; put
-        # on the background after it, where there are fewer pixels.
-        image = fitted(_premultiplied(rgba), tf.zeros([4]))
-        return (image[..., :3] + background * (255 - image[..., 3:])) / 255
-
-    def resized():
-        # As bytes: a large image as floats would take four times the memory.
-        return fitted(rgba, tf.constant([*background_rgb, 255], tf.float32))[..., :3]
-
-    image = tf.cond(tf.reduce_all(rgba[..., 3] == 255), resized, composited)
-    if channels == 1:
-        image = tf.reduce_sum(image * _LUMA, axis=-1, keepdims=True)
-    image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-    return tf.ensure_shape(image, [*rgba.shape[:-3], height, width, channels])
+    return tf.ensure_shape(image, [None, None, None])

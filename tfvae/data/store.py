@@ -18,7 +18,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfvae import config, locks
-from tfvae.data import images, source
+from tfvae.data import fitting, images, source
 
 _MEMORY_LIMIT = 2 * 1024**3
 
@@ -42,21 +42,17 @@ class Store(NamedTuple):
     gather: object  # [B] int64 numbers below count -> [B, H, W, C] uint8, in the graph.
 
 
-def _to_rgba(image, shape):
-    """Returns the content of a file as uint8 [h, w, 4], or uint8 [..., h, w, 1, 3 or 4] as uint8 [..., h, w, 4]."""
+def _coloured(image, shape):
+    """Returns the content of a file, or uint8 [..., h, w, 1, 3 or 4], as uint8 [..., h, w, 3 or 4]."""
     if image.dtype == tf.string:
         return images.decode(image, shape.max_pixels, wanted=(shape.height, shape.width))
-    if image.shape[-1] == 1:
-        image = tf.repeat(image, 3, axis=-1)
-    if image.shape[-1] == 3:
-        image = tf.concat([image, tf.ones_like(image[..., :1]) * 255], axis=-1)
-    return image
+    return tf.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
 
 
 @functools.lru_cache(maxsize=8)
 def preparer(shape):
     """Returns image -> [H, W, C] uint8 as one graph for all splits, for to trace it takes a second."""
-    return tf.function(lambda image: images.prepare(_to_rgba(image, shape), *shape[:5]), autograph=False)
+    return tf.function(lambda image: fitting.prepare(_coloured(image, shape), *shape[:5]), autograph=False)
 
 
 def decoded(origins, shape):

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfvae.data import fitting
 from tfvae.data import images as image_files
 from tfvae.serving import checks
 
@@ -14,7 +15,7 @@ def read(image_bytes, name, image_shape, fit, background_rgb, max_pixels):
     Args:
         image_bytes: string [B], the files' contents.
         name: Scalar string, the input's name.
-        image_shape, fit, background_rgb: As for `images.prepare`.
+        image_shape, fit, background_rgb: As for `fitting.prepare`.
         max_pixels: As for `images.complaint`.
 
     Returns:
@@ -35,7 +36,7 @@ def read(image_bytes, name, image_shape, fit, background_rgb, max_pixels):
 
         def pixels():
             rgba = image_files.decode(contents, max_pixels=None, wanted=image_shape[:2])
-            return image_files.prepare(rgba, *image_shape, fit, background_rgb)
+            return fitting.prepare(rgba, *image_shape, fit, background_rgb)
 
         return tf.cond(complaint == "", pixels, lambda: tf.zeros(image_shape, tf.uint8)), complaint
 
