@@ -12,7 +12,7 @@ ENTRY_POINTS = {"train", "generate", "reconstruct", "interpolate", "evaluate", "
 # What a part of the house may import of the others.
 ALLOWED = {
     "settings": set(),
-    "config": {"settings"},
+    "config": {"settings", "config"},
     "quiet": set(),
     "locks": set(),
     "commandline": {"config", "quiet"},

@@ -1,0 +1,36 @@
+"""The folders and names that settings speak of."""
+
+import os
+import pathlib
+import re
+
+from tfvae.settings import UserError
+
+
+def path_of(text):
+    """Returns `text` as a `pathlib.Path`, ~ expanded; ~NAME stays as it is where there is no such user."""
+    return pathlib.Path(os.path.expanduser(text))
+
+
+def folder(path, flag):
+    """Returns the folder `path`, ~ expanded, which may not exist yet.
+
+    Raises:
+        UserError: If it could not be made or written; the message names `flag`.
+    """
+    path = path_of(path)
+    try:
+        there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    except OSError as error:  # A name that is too long, say, or a folder above it that may not be looked into.
+        raise UserError(f"{flag}: {error.strerror}: {path}.") from None
+    if not there.is_dir():
+        raise UserError(f"{flag} must be a folder, but {there} is a file.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{flag}: no permission to write into {there}.")
+    return path
+
+
+def check_name(name):
+    """Raises UserError where `name` could not be one folder's name; an empty one stands for the default."""
+    if name and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}", name):
+        raise UserError(f"--name must be letters, digits, '_', '-' and '.', at most 200, got {name!r}.")
