@@ -14,7 +14,7 @@ import training_worker
 from torch import nn
 from torch.nn import functional
 
-GAIN, LATENT_DIM, WIDTH, WIDE, SIZE = 5.0, 64, 64, 96, 60
+GAIN, LATENT_DIM, WIDTH, WIDE, UNITS, SIZE = 5.0, 64, 64, 96, 256, 60
 
 
 class Conv(nn.Conv2d):
@@ -50,7 +50,8 @@ class Encoder(nn.Module):
     def __init__(self):
         super().__init__()
         self.first, self.second, self.block = Conv(48, WIDTH), Conv(4 * WIDTH, WIDE, 1), Block(WIDE)
-        self.third, self.last = Conv(4 * WIDE, WIDTH, 1), Dense(16 * WIDTH, 2 * LATENT_DIM)
+        self.third, self.fourth = Conv(4 * WIDE, WIDTH, 1), Dense(16 * WIDTH, UNITS)
+        self.last = Dense(UNITS, 2 * LATENT_DIM)
 
     def forward(self, images):
         x = self.first(functional.pixel_unshuffle(images - 0.5, 4))
@@ -58,19 +59,22 @@ class Encoder(nn.Module):
         x = torch.cat([x, x[:, :, :, -1:]], 3)
         x = self.block(self.second(functional.pixel_unshuffle(x, 2)))
         x = functional.silu(self.third(functional.pixel_unshuffle(x, 2)))
-        return self.last(x.flatten(1)).chunk(2, 1)
+        return self.last(functional.silu(self.fourth(x.flatten(1)))).chunk(2, 1)
 
 
 class Decoder(nn.Module):
     def __init__(self, memory_format=torch.contiguous_format):
         super().__init__()
         self.memory_format = memory_format
-        self.first, self.second, self.block = Dense(LATENT_DIM, 16 * WIDTH), Conv(WIDTH, 4 * WIDE, 1), Block(WIDE)
+        self.mapping = nn.Sequential(
+            Dense(LATENT_DIM, UNITS), nn.SiLU(), Dense(UNITS, UNITS), nn.SiLU(), Dense(UNITS, 16 * WIDTH), nn.SiLU()
+        )
+        self.second, self.block = Conv(WIDTH, 4 * WIDE, 1), Block(WIDE)
         self.third, self.blocks = Conv(WIDE, 4 * WIDTH, 1), nn.Sequential(Block(WIDTH), Block(WIDTH))
         self.last = Conv(WIDTH, 48)
 
     def forward(self, latents):
-        x = self.first(latents).unflatten(1, (WIDTH, 4, 4)).contiguous(memory_format=self.memory_format)
+        x = self.mapping(latents).unflatten(1, (WIDTH, 4, 4)).contiguous(memory_format=self.memory_format)
         x = self.block(functional.pixel_shuffle(self.second(x), 2))
         x = functional.pixel_shuffle(self.third(x), 2)[:, :, :15, :15]
         return functional.pixel_shuffle(0.5 + self.last(functional.silu(self.blocks(x))), 4)
