@@ -100,7 +100,7 @@ def _is_abandoned(path, process):
     if fcntl is None or process == os.getpid() or _is_running(process):
         return False
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # A pipe of that name would keep it waiting.
     except OSError:
         return False
     try:
