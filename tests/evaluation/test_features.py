@@ -38,7 +38,7 @@ def test_kernel_distance_is_the_unbiased_one(data):
 def test_precision_recall_density_and_coverage(data):
     same = features.compare(data, data)
     assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
-    assert same.density == pytest.approx(1.2, abs=0.02)  # Each is in its own neighbourhood and in k others', of k.
+    assert same.density == pytest.approx(1)  # Each neighbourhood holds its own image and k - 1 others.
     far = features.compare(data + 100, data)
     assert (far.precision, far.recall, far.density, far.coverage) == (0, 0, 0, 0)
     alike = features.compare(np.repeat(data[:1], 50, axis=0) + 1e-9 * data[:50], data)  # One image again and again.

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
-from sklearn import metrics, neighbors
+from scipy.spatial import distance
+from sklearn import metrics
 
 _NEIGHBOURS = 5
 
@@ -58,10 +59,10 @@ def compare(samples, data):
 
     def radii(features):
         # The nearest neighbour of each is itself.
-        return neighbors.NearestNeighbors(n_neighbors=k + 1).fit(features).kneighbors(features)[0][:, -1]
+        return np.partition(distance.cdist(features, features), k, axis=1)[:, k]
 
-    distances = metrics.pairwise_distances(data, samples)
-    within_data, within_samples = distances <= radii(data)[:, None], distances <= radii(samples)[None]
+    distances = distance.cdist(data, samples)
+    within_data, within_samples = distances < radii(data)[:, None], distances < radii(samples)[None]
     return Distances(
         frechet_distance(samples, data),
         kernel_distance(samples, data),

@@ -58,10 +58,10 @@ def draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn):
     few = walked[: min(3, len(walked))]
     if redrawn is not None:
         lines = [line for one, other in zip(few, redrawn, strict=False) for line in (one, other / np.float32(255))]
-        words = "Walks, each above its redrawing: the avatar that was read from each frame, by the true renderer."
+        words = "Walks, each above its redrawing: of each frame the nearest avatar, by the true renderer."
         found.append(Figure("walks_redrawn", words, _png(pictures.rows(lines))))
         some = analysis.redrawings[:_COLUMNS] / np.float32(255)
-        words = "Samples above their redrawings: the avatar that was read from each, by the true renderer."
+        words = "Samples above their redrawings: of each the nearest avatar, by the true renderer."
         found.append(Figure("samples_redrawn", words, _png(pictures.rows([drawn[:_COLUMNS], some]))))
     if analysis is not None:
         words = "Shares of each attribute's values: test images and samples."

@@ -1,4 +1,4 @@
-"""How near a sample is to an avatar: the PSNR to its redrawing by the true renderer, from the attributes read from it.
+"""How near a sample is to an avatar: the PSNR to its redrawing, the nearest avatar that the true renderer draws.
 
 A perfect generator's sample is its own redrawing; no network of features flatters anyone.
 """
@@ -18,7 +18,7 @@ def psnrs(images, analysis):
 def add(scene, put, images, analysis, read):
     """Adds how near samples are to avatars."""
     found, true = psnrs(images, analysis), psnrs(scene.other.images, read.other)
-    words = "PSNR of each sample to the avatar that was read from it, redrawn: median"
+    words = "PSNR of each sample to its redrawing, the nearest avatar: median"
     put("redrawing_psnr", np.median(found), np.median(true), "dB", "higher", words)
     for least in _SHARES:
         shares = [(one >= least).mean() for one in (found, true)]

@@ -111,7 +111,7 @@ def _by_attributes(scene, put, frames, read, prefix="", words=""):
         return None
     psnrs = middles(redrawing.psnrs(_flat(frames), analysis).reshape(count, steps))
     true = redrawing.psnrs(scene.test.images, read.test)
-    what = f"{words}PSNR of middle frames to the avatars that were read from them, median"
+    what = f"{words}PSNR of middle frames to their redrawings, median"
     put(f"{prefix}redrawing_psnr", np.median(psnrs), np.median(true), "dB", "higher", what)
     shares = [(one >= 20).mean() for one in (psnrs, true)]
     put(f"{prefix}redrawing_over_20", *shares, "", "higher", f"{words}share of middle frames over 20 dB")
