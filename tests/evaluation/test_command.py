@@ -10,7 +10,7 @@ from tfvae import commandline, config, evaluate, model, serving
 from tfvae.data import avatars
 from tfvae.evaluation import figures, samples
 
-SIZES = ["--num_images=24", "--num_walks=4", "--steps=5", "--importance_images=2", "--importance_samples=3"]
+SIZES = ["--num_images=20", "--num_walks=2", "--steps=3", "--importance_images=2", "--importance_samples=3"]
 
 
 def run(monkeypatch, capsys, *arguments):

@@ -46,9 +46,9 @@ def test_the_reader_is_believed_where_speckle_is_nearer_to_another_avatar(search
     bearded = list(plain)
     bearded[at] = art.attributes[at].values.index("shadow")
     faces = [searcher.draw(tuple(one)).astype(np.float32) for one in (plain, bearded)]
-    speckle = np.random.default_rng(0).normal(0, 30, faces[0].shape)
-    image = np.clip(0.45 * faces[0] + 0.55 * faces[1] + speckle, 0, 255)
-    probable, nearest = searcher.find(image, guess(plain, sure=0.99))
+    speckle, between = np.random.default_rng(0).normal(0, 30, faces[0].shape), faces[1] - faces[0]
+    speckle -= (speckle * between).sum() / (between**2).sum() * between  # It speaks for neither.
+    probable, nearest = searcher.find(0.4 * faces[0] + 0.6 * faces[1] + speckle, guess(plain, sure=0.99))
     assert probable[at] == plain[at] and nearest[at] == bearded[at]
 
 
@@ -61,7 +61,8 @@ def test_what_shows_is_what_the_data_says(searcher):
     assert shows["skinColor"] and not shows["hairColor"] and not shows["facialHairColor"]
 
 
-def test_a_style_whose_layers_cannot_be_told_apart_is_searched_by_drawing():
+def test_a_style_whose_layers_cannot_be_told_apart_is_searched_by_drawing(monkeypatch):
+    monkeypatch.setattr(synthesis, "_ALIKE", 200.0)
     searcher = synthesis.Searcher("fun-emoji", Canvas(24, 24, 3, "crop", (255, 255, 255)))
     assert not searcher.has_layers
     image, likely = searcher.draw(avatar(0, "fun-emoji")), guess(avatar(0, "fun-emoji"), "fun-emoji", sure=0.4)
@@ -98,4 +99,4 @@ def test_analyses_in_child_processes_and_ghosts_are_far_from_avatars(searcher):
 
     fades = walks.cross_fade(ends[:4], ends[4:], 5)[:, 2]
     ghosts = synthesis.analyse(fades, {name: part[:4] for name, part in probabilities.items()}, "personas", CANVAS)
-    assert np.median(redrawing.psnrs(fades, ghosts)) < 22
+    assert redrawing.psnrs(fades, ghosts).max() < 30

@@ -38,7 +38,8 @@ def _checksum(weights):
 def _open(path, images):
     """Returns the reader kept at `path`, or None where there is none that is whole."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        # Opened here: of a damaged archive, NumPy would leave the file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
             about = json.loads(str(kept["about"]))
             weights = [kept[f"weight_{number:02d}"] for number in range(about["weights"])]
         if _checksum(weights) != about["checksum"]:

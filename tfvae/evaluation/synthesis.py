@@ -31,7 +31,7 @@ _VERIFIED = 2  # Of the candidates that differ in one attribute, drawn in full.
 _SLACK = 25.0  # Squared error a number of the image, in 255ths: by as much a stack of layers may be wrong.
 _LIKELY = 4  # Values of an attribute that are tried where stacks do not serve, for each has to be drawn in full.
 # Pixels whose errors are as good as independent: errors of a decoder are alike in neighbours and channels.
-_INDEPENDENT = 200.0
+_INDEPENDENT = 50.0
 _LEAST_PROBABLE = 1e-3  # The reader is never surer than this.
 
 
