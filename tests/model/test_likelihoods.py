@@ -185,3 +185,17 @@ def test_leading_axes_are_kept_by_a_logistic_mixture():
     log_prob = likelihood.log_prob(IMAGES, parameters)
     assert log_prob.shape == (2, 3) and likelihood.mean(parameters).shape == (2, *IMAGES.shape)
     np.testing.assert_allclose(log_prob[1], likelihood.log_prob(IMAGES, parameters[1]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", [likelihoods.Gaussian("learned", sigmas=3), likelihoods.LogisticMixture(3, 2)])
+def test_compiled_likelihoods_are_the_plain_ones(likelihood):
+    parameters = tf.constant(RANDOM.normal(0.5, 0.3, (3, 5, 4, likelihood.parameters_per_pixel(3))), tf.float32)
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(parameters)
+            log_prob = likelihood.log_prob(tf.constant(IMAGES), parameters)
+        return log_prob, tape.gradient(log_prob, parameters)
+
+    for plain, fast in zip(gradient(), tf.function(gradient, jit_compile=True)(), strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-4, atol=1e-4)

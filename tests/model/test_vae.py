@@ -23,13 +23,11 @@ def compiled(seed=0, ema=0.0, image_shape=SHAPE, jit=False, optimizer=None, **se
     return vae
 
 
-PARTS = list(
-    itertools.product(
-        ("residual", "convolutional"),
-        ("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic", "logistic_mixture"),
-        ("flow", "mixture", "normal"),
-    )
-)
+LIKELIHOODS = ("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "logistic")
+PARTS = [
+    *itertools.product(("residual", "convolutional"), LIKELIHOODS, ("flow", "normal")),
+    *itertools.product(("residual", "convolutional"), ("logistic_mixture",), ("mixture", "normal")),
+]
 
 
 @pytest.mark.parametrize(("network", "likelihood", "prior"), PARTS)
@@ -48,7 +46,7 @@ def test_every_combination_trains_saves_and_reloads(network, likelihood, prior, 
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_optimal"])
 def test_a_sigma_for_each_channel_trains_saves_and_reloads(likelihood, tmp_path):
     vae = compiled(likelihood=likelihood, sigmas="channels")
-    colours = IMAGES * np.float32([0.1, 0.5, 1.0])
+    colours = 0.5 + (IMAGES - 0.5) * np.float32([0.1, 0.5, 1.0])  # A new decoder gives 0.5.
     for _ in range(20):
         vae.train_step(colours)
     red, green, blue = vae.likelihood.sigma.numpy()
@@ -57,20 +55,6 @@ def test_a_sigma_for_each_channel_trains_saves_and_reloads(likelihood, tmp_path)
     np.testing.assert_array_equal(
         keras.saving.load_model(tmp_path / "vae.keras").likelihood.sigma, vae.likelihood.sigma
     )
-
-
-@pytest.mark.parametrize("prior", ["flow", "mixture"])
-@pytest.mark.parametrize("likelihood", ["gaussian", "logistic_mixture"])
-def test_a_compiled_step_is_the_plain_one(prior, likelihood):
-    steps = {}
-    for jit in (False, True):
-        vae = compiled(prior=prior, likelihood=likelihood, jit=jit)
-        noise = tf.random.stateless_normal([4, 3], [1, 2])
-        vae.noise = lambda *_, noise=noise: noise  # Compiled and plain code draw different noise.
-        vae.fit(IMAGES, batch_size=4, verbose=0, shuffle=False)
-        steps[jit] = [variable.numpy() for variable in vae.trainable_variables]
-    for plain, fast in zip(steps[False], steps[True], strict=True):
-        np.testing.assert_allclose(fast, plain, atol=2e-5)
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "beta", "beta": 3.0}, {"objective": "free_bits"}])
@@ -201,9 +185,14 @@ def test_mixed_precision_keeps_the_bound_in_float32(prior, likelihood):
     assert vae(IMAGES).dtype == tf.float32
 
 
+@pytest.fixture(scope="module")
+def strategy():
+    """One for all tests: a second strategy of a process would number its collectives as the first did."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.mark.parametrize("prior", ["flow", "mixture"])
-def test_two_replicas_take_the_step_of_one_with_different_noise(prior):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_two_replicas_take_the_step_of_one_with_different_noise(prior, strategy):
     with strategy.scope():
         both = compiled(optimizer=keras.optimizers.SGD(1e-4), likelihood="gaussian_fixed", prior=prior, ema=0.9)
     noises = strategy.run(lambda: both.noise(2, 0, 0))

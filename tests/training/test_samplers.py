@@ -55,7 +55,7 @@ class Pixels:
 class Encoder:
     """q(z|x) = N(6 x - 2, 0.5^2): the codes are spread evenly from -2 to 4, and nothing like N(0, I)."""
 
-    latent_dim = 2
+    latent_dim, image_shape = 2, (1, 1, 2)
 
     def __init__(self):
         self.prior = model.build(config.ModelConfig(prior="normal", latent_dim=2, width=4), (8, 8, 3)).prior
@@ -78,7 +78,7 @@ def test_codes_are_fitted_with_their_noise(num_training, components, words, caps
     printed = capsys.readouterr().out
     assert words in printed
     drawn = mixture.from_base(np.random.default_rng(1).normal(size=(4000, 2)).astype(np.float32)).numpy()
-    codes = 6 * images.images("train", np.arange(num_training)).reshape(-1, 2) / 255 - 2
+    codes = 6.0 * images.images("train", np.arange(num_training)).reshape(-1, 2) / 255 - 2
     np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=0.1)
     np.testing.assert_allclose(drawn.var(axis=0), codes.var(axis=0) + 0.25, rtol=0.1)
     its, priors = (float(part.split()[-1]) for part in printed.split("rate of the test images: ")[1].split(","))

@@ -38,19 +38,25 @@ def _aggregate(vae, settings, load):
     near zero and would make covariances that are singular, and the decoder has learned to draw samples.
     """
     images = load()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *vae.image_shape], tf.uint8)], autograph=False)
+    def encode(pixels):
+        posterior = vae.encode(tf.cast(pixels, tf.float32) / 255)
+        return posterior.mean, tf.exp(0.5 * posterior.log_variance)
+
     random = np.random.default_rng(settings.seed)
     numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST_IMAGES)).astype(int)
-    means, sigmas = _posteriors(vae, images, "train", numbers)
+    means, sigmas = _posteriors(encode, images, "train", numbers)
     codes = _samples(means, sigmas, math.ceil(_CODES / len(numbers)), random)
     components = max(1, min(settings.components, len(numbers) // (_IMAGES_PER_LATENT * vae.latent_dim)))
     mixture = fit(codes, components, settings.seed)
-    rates = {name: _rate(density, *_posteriors(vae, images, "test"), settings.seed)
-             for name, density in (("its", mixture), ("the prior's", vae.prior))}  # fmt: skip
+    test = _posteriors(encode, images, "test", np.arange(images.num_test))
+    rates = [f"{name} {_rate(density, *test, settings.seed):.4g}"
+             for name, density in (("its", mixture), ("the prior's", vae.prior))]  # fmt: skip
     fewer = f" (not {settings.components}: each needs {_IMAGES_PER_LATENT} images a latent)"
     print(
         f"aggregate: a mixture of {components} Gaussians{fewer * (components < settings.components)} for the codes of "
-        f"{len(numbers):,} images; rate of the test images: "
-        + ", ".join(f"{name} {rate:.4g}" for name, rate in rates.items()),
+        f"{len(numbers):,} images; rate of the test images: {', '.join(rates)}",
         flush=True,
     )
     return mixture
@@ -69,14 +75,10 @@ def fit(codes, components, seed=0):
     return Mixture.of(found.weights_, found.means_, np.swapaxes(found.precisions_cholesky_, 1, 2))
 
 
-def _posteriors(vae, images, split, numbers=None):
-    """Returns means and standard deviations, both [N, Z], of the images `numbers` of a split; None for all."""
-    encode = tf.function(lambda pixels: vae.encode(tf.cast(pixels, tf.float32) / 255), autograph=False)
-    numbers = np.arange(images.num_test) if numbers is None else numbers
-    batches = []
-    for start in range(0, len(numbers), _BATCH):
-        posterior = encode(tf.constant(images.images(split, numbers[start : start + _BATCH])))
-        batches.append((posterior.mean, tf.exp(0.5 * posterior.log_variance)))
+def _posteriors(encode, images, split, numbers):
+    """Returns means and standard deviations, both [N, Z], of the images `numbers` of a split."""
+    chunks = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
+    batches = [encode(tf.constant(images.images(split, chunk))) for chunk in chunks]
     return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
 
 
