@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfvae.data import artwork, images, styles
-from tfvae.evaluation import redrawing, synthesis, walks
+from tfvae.evaluation import layers, redrawing, synthesis, walks
 from tfvae.evaluation.canvas import Canvas
 
 CANVAS = Canvas(32, 32, 3, "crop", (255, 255, 255))
@@ -62,7 +62,7 @@ def test_what_shows_is_what_the_data_says(searcher):
 
 
 def test_a_style_whose_layers_cannot_be_told_apart_is_searched_by_drawing(monkeypatch):
-    monkeypatch.setattr(synthesis, "_ALIKE", 200.0)
+    monkeypatch.setattr(layers.Layers, "calibrate", lambda self, avatars: 1000.0)
     searcher = synthesis.Searcher("fun-emoji", Canvas(24, 24, 3, "crop", (255, 255, 255)))
     assert not searcher.has_layers
     image, likely = searcher.draw(avatar(0, "fun-emoji")), guess(avatar(0, "fun-emoji"), "fun-emoji", sure=0.4)

@@ -58,7 +58,7 @@ class EvaluateConfig(ServedConfig):
     std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
     num_images: int = option(1000, "Samples, and held-out images of each split, at most.", at_least=20,
                              at_most=1_000_000)  # fmt: skip
-    num_walks: int = option(100, "Walks between test images.", at_least=1, at_most=100_000)
+    num_walks: int = option(50, "Walks between test images.", at_least=1, at_most=100_000)
     steps: int = option(11, "Images in the walk, both ends included.", at_least=3, at_most=1000)
     importance_images: int = option(48, "Test images whose log p(x) is estimated by many codes; 0: none.", at_least=0)
     importance_samples: int = option(500, "Codes of each of them, K.", at_least=1, at_most=1_000_000)

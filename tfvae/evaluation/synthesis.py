@@ -28,7 +28,9 @@ _CHUNK = 8  # Images that a process takes at once.
 _ROUNDS = 10
 _TRIALS, _ALIKE = 12, 36.0  # Stacks of layers serve where, of so many, the mean is as near to the avatar, in dB.
 _VERIFIED = 2  # Of the candidates that differ in one attribute, drawn in full.
-_SLACK = 25.0  # Squared error a number of the image, in 255ths: by as much a stack of layers may be wrong.
+# Squared error a number of the image, in 255ths, by which a stack of layers may be wrong: much, so that in good images
+# the smallest differences are found, and less, for speed, in those that are no nearer to an avatar than _NEAR.
+_SLACK, _LESS_SLACK, _NEAR = 25.0, 4.0, 50.0
 _LIKELY = 4  # Values of an attribute that are tried where stacks do not serve, for each has to be drawn in full.
 # Pixels whose errors are as good as independent: errors of a decoder are alike in neighbours and channels.
 _INDEPENDENT = 50.0
@@ -135,8 +137,9 @@ class Searcher:
         if not self.has_layers:
             return others
         stack = self._draw(indices)
-        correction = self.draw(indices) - stack  # Right for all that the change leaves as it is.
-        slack = _SLACK * correction.size
+        drawing = self.draw(indices)
+        correction = drawing - stack  # Right for all that the change leaves as it is.
+        slack = correction.size * (_SLACK if error(drawing) < _NEAR * correction.size else _LESS_SLACK)
         promising = []
         for other in others:
             if (indices, other) not in guesses:
