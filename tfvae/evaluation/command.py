@@ -1,11 +1,14 @@
 """`python -m tfvae.evaluate`, top-down: an export and its data in, numbers, pictures and a page out."""
 
 import dataclasses
+import math
 
 from tfvae import commandline, config, data, outputs, serving
 from tfvae.evaluation import analyst, bound, figures, memorisation, reconstruction, report, samples, walks
 from tfvae.evaluation import scene as scenes
 from tfvae.evaluation.results import Results
+
+_MOST_BYTES = 2**28  # Of one set of images as float32; a handful of sets are held.
 
 
 def evaluate(settings):
@@ -26,6 +29,9 @@ def evaluate(settings):
         return _train_reader(data_settings)
     output = _output(settings, served)
     images = data.load(data_settings)
+    if images.num_test < 2:
+        raise config.UserError(f"--data={data_settings.data}: expected at least 2 test images, got {images.num_test}.")
+    settings = _affordable(settings, served)
     reader = analyst.analyst_for(images, data_settings)
     count = settings.sizes[0]
     test, other = (scenes.hold(served, images, split, count) for split in ("test", "validation"))
@@ -65,6 +71,15 @@ def settings_of_data(settings, served):
     if settings.data_dir:
         fields["data_dir"] = settings.data_dir
     return config.DataConfig(**fields)
+
+
+def _affordable(settings, served):
+    """Returns the settings with no more images than fit into memory several times over."""
+    most = max(20, _MOST_BYTES // (4 * math.prod(served.image_shape)))
+    if settings.sizes[0] <= most:
+        return settings
+    print(f"--num_images: {most} of this size are taken, not {settings.sizes[0]}, to keep memory bounded.")
+    return dataclasses.replace(settings, num_images=most)
 
 
 def _train_reader(data_settings):
