@@ -50,10 +50,9 @@ def kernel_distance(one, other):
 def compare(samples, data):
     """Returns the `Distances` of samples' features [N, F] to the data's [M, F].
 
-    All in units of the data's own standard deviation in each feature, for a reader's features have any scale.
+    All in units of the data's own standard deviation (of all features together), for a reader's have any scale.
     """
-    deviation = np.std(np.asarray(data, np.float64), axis=0)
-    deviation = np.where(deviation > 1e-6, deviation, 1.0)
+    deviation = np.sqrt(np.var(np.asarray(data, np.float64), axis=0).mean()) or 1.0
     samples, data = (np.asarray(features, np.float64) / deviation for features in (samples, data))
     k = min(_NEIGHBOURS, len(samples) - 1, len(data) - 1)
 
