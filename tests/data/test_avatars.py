@@ -219,5 +219,5 @@ def test_drawing_imports_no_tensorflow_and_needs_no_guarded_main_module(tmp_path
 
 
 def test_a_drawing_process_that_dies_is_told():
-    with pytest.raises(RuntimeError, match="A process that draws nonesuch avatars ended early"):
+    with pytest.raises(RuntimeError, match="A process of tfvae.data.drawers ended early"):
         list(drawers.draw_all("nonesuch", 16, [0, 1]))
