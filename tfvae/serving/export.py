@@ -56,7 +56,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
     except (OSError, tf.errors.OpError) as error:  # TensorFlow has errors of its own for a full disk.
         reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
         reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", " ".join(reason.split())).strip()
-        raise config.UserError(f"--export_dir: cannot write {base}: {reason[:300]}.") from error
+        raise config.UserError(f"--export_dir: cannot write {base}: {reason}.") from error
     if keep_versions:
         _delete_old(version, keep_versions)
     return version
