@@ -54,9 +54,7 @@ def work(seed, first, last, mark):
         except Exception as error:
             outcome = type(error).__name__
         seconds, megabytes = time.process_time() - started, _status("VmHWM") - resident
-        if (
-            number == first
-        ):  # It set up the graph. What later files take is counted from here, for the allocator keeps it.
+        if number == first:  # It set up the graph; what the allocator keeps of later files counts.
             resident = _status("VmRSS")
         else:
             slowest, largest = max(slowest, seconds), max(largest, megabytes)
