@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfvae.data import artwork, images, styles
+from tfvae.data import artwork, fitting, styles
 from tfvae.evaluation import layers, redrawing, synthesis, walks
 from tfvae.evaluation.canvas import Canvas
 
@@ -79,7 +79,7 @@ def test_a_canvas_shows_what_the_pipeline_makes(fit, height, width, channels):
     rgba = artwork.pixels(
         artwork.render(styles.load("personas"), 20, artwork.pins(styles.load("personas"), avatar(3))).png
     )
-    expected = images.prepare(rgba, height, width, channels, fit, canvas.background).numpy()
+    expected = fitting.prepare(rgba, height, width, channels, fit, canvas.background).numpy()
     drawn = canvas.finished(canvas.bring(rgba))
     assert drawn.shape == expected.shape
     most = 0 if height == width or fit == "crop" else 1  # Resized by another library.
