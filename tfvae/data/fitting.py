@@ -73,7 +73,7 @@ def prepare(rgba, height, width, channels, fit, background_rgb):
     Returns:
         [height, width, channels] or [n, height, width, channels] uint8.
     """
-    if rgba.shape.rank == 3:
+    if len(rgba.shape) == 3:
         return prepare(rgba[tf.newaxis], height, width, channels, fit, background_rgb)[0]
     background = tf.constant(background_rgb, tf.float32)
     if fit == "crop":
