@@ -11,7 +11,8 @@ least and the most. Files have been read before (they are in the operating syste
 
 - tfvae: `tfvae.data.load` from the call to its return: listing, setting up, decoding, compositing, antialiased resize,
   all kept; and without its set-up, which does not grow with the data: counted from the first 64 images on;
-- keras: `keras.utils.image_dataset_from_directory`, one pass (no antialiasing; transparency dropped);
+- keras: `keras.utils.image_dataset_from_directory`, one pass (no antialiasing; transparency dropped); and with
+  `interpolation="area"`, which looks at all pixels, as antialiasing does;
 - torch: `DataLoader` with Pillow, one pass; no workers, or one a core, whichever is faster (transparency dropped);
 - decoding and resizing: the limit: `tf.io.read_file`, the format's decoder and `tf.image.resize(antialias=True)` in a
   bare parallel map, nothing composited or kept; and decoding: the same without the resize.
@@ -152,7 +153,7 @@ def bare(stream, kind, size):
 
     def decode(contents):
         if kind != "JPEG":
-            image = tf.io.decode_png(contents, channels=4)
+            image = tf.io.decode_png(contents, channels=3 if kind == "PNG" else 4)
         else:
             image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
         if size is None:
@@ -162,11 +163,16 @@ def bare(stream, kind, size):
     return stream.map(decode, tf.data.AUTOTUNE, deterministic=False).batch(64).prefetch(2)
 
 
-def keras_way(folder, size, cached):
+def keras_way(folder, size, cached, interpolation="bilinear"):
     import keras
 
     dataset = keras.utils.image_dataset_from_directory(
-        folder, labels=None, image_size=(size, size), batch_size=BATCH, verbose=False
+        folder,
+        labels=None,
+        image_size=(size, size),
+        batch_size=BATCH,
+        interpolation=interpolation,
+        verbose=False,
     )
     return dataset.cache().prefetch(2) if cached else dataset
 
@@ -197,6 +203,7 @@ def ways_of_folder(folder, settings, torch):
         ("cold", "tfvae"): ours.cold,
         ("cold", "tfvae without its set-up"): ours.cold_without_set_up,
         ("cold", "keras"): functools.partial(timed, keras_way(folder, size, False)),
+        ("cold", "keras, area"): functools.partial(timed, keras_way(folder, size, False, "area")),
         ("cold", "decoding and resizing"): functools.partial(timed, bare(files, kind, size)),
         ("cold", "decoding"): functools.partial(timed, bare(files, kind, None)),
         ("cached", "tfvae"): ours.cached,
@@ -217,11 +224,12 @@ def ways_of_tfds(settings):
     streams = prepared.avatars(config.DataConfig(image_size=settings.size, data_dir=settings.data_dir)).values()
     files = functools.reduce(lambda one, other: one.concatenate(other), [origin.stream() for origin in streams])
     files = files.map(lambda index, contents: contents)
+    kind = KINDS[0]
     found = {
         ("cold", "tfvae"): ours.cold,
         ("cold", "tfvae without its set-up"): ours.cold_without_set_up,
-        ("cold", "decoding and resizing"): functools.partial(timed, bare(files, "PNG", settings.size)),
-        ("cold", "decoding"): functools.partial(timed, bare(files, "PNG", None)),
+        ("cold", "decoding and resizing"): functools.partial(timed, bare(files, kind, settings.size)),
+        ("cold", "decoding"): functools.partial(timed, bare(files, kind, None)),
         ("cached", "tfvae"): ours.cached,
     }
     return {(f"TFDS avatars, {settings.size} x {settings.size}", *key): measure for key, measure in found.items()}
