@@ -372,3 +372,10 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_looks_the_same(si
             fitting.prepare(image, *wanted, 3, fit, (0, 0, 0)).numpy().astype(int) for image in (whole, reduced)
         )
         assert np.abs(one - other).mean() < 1 and np.abs(one - other).max() <= 5
+
+
+def test_a_large_image_with_alpha_is_the_same_in_blocks(monkeypatch):
+    rgba = np.random.default_rng(0).integers(0, 256, (2, 37, 53, 4), np.uint8)
+    whole = fitting.prepare(rgba, 12, 20, 3, "crop", (255, 0, 40)).numpy()
+    monkeypatch.setattr(fitting, "_BLOCK", 100)
+    np.testing.assert_array_equal(fitting.prepare(rgba, 12, 20, 3, "crop", (255, 0, 40)).numpy(), whole)

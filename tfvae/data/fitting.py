@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L").
+_BLOCK = 2_000_000  # Pixels with alpha that are multiplied at once: a large image as a whole would take 1 GB.
 
 
 def _crop(images, height, width):
@@ -60,6 +61,27 @@ def _premultiplied(rgba):
     return tf.cast(rgba, tf.uint16) * tf.cast(factors, tf.uint16)
 
 
+def _resize_premultiplied(rgba, size):
+    """Returns [n, *size, 4] float32 of [n, h, w, 4] uint8: `_resize` of `_premultiplied`, in little memory."""
+
+    def resized():
+        n, h, w, _ = tf.unstack(tf.shape(rgba))
+        blocks = 1 + n * h * w // _BLOCK
+        edges = tf.range(blocks + 1, dtype=tf.int64) * tf.cast(w, tf.int64) // tf.cast(blocks, tf.int64)
+
+        def columns(number, done):
+            block = _premultiplied(rgba[:, :, edges[number] : edges[number + 1]])
+            return number + 1, done.write(number, tf.transpose(_resize_rows(block, size[0]), [2, 0, 1, 3]))
+
+        done = tf.TensorArray(tf.float32, blocks, infer_shape=False, element_shape=[None, None, None, 4])
+        _, done = tf.while_loop(lambda number, _: number < blocks, columns, (0, done), parallel_iterations=1)
+        lines = tf.transpose(done.concat(), [1, 0, 2, 3])
+        return tf.transpose(_resize_rows(lines, size[1]), [0, 2, 1, 3])
+
+    same = tf.reduce_all(tf.shape(rgba)[1:3] == size)
+    return tf.cond(same, lambda: tf.cast(_premultiplied(rgba), tf.float32), resized)
+
+
 def prepare(rgba, height, width, channels, fit, background_rgb):
     """Makes an image of any size what the model takes, or images of one size.
 
@@ -83,7 +105,7 @@ def prepare(rgba, height, width, channels, fit, background_rgb):
     def composited():
         # Multiplied before the resize, for the colour of a transparent pixel must not bleed into its neighbours; put
         # on the background after it, where there are fewer pixels.
-        images = _resize(_premultiplied(tf.ensure_shape(rgba, [None, None, None, 4])), size)
+        images = _resize_premultiplied(tf.ensure_shape(rgba, [None, None, None, 4]), size)
         return (images[..., :3] + background * (255 - images[..., 3:])) / 255
 
     def resized():
