@@ -71,6 +71,10 @@ def parse(settings_class, argv):
     try:
         with contextlib.redirect_stderr(said):
             rest = flag_values(["tfvae", *argv])[1:]
+    except UnicodeDecodeError as error:
+        raise config.UserError(
+            f"--flagfile: expected a file of text, got the byte 0x{error.object[error.start]:02x}."
+        ) from None
     except (flags.Error, OSError, ValueError, RecursionError) as error:
         raise config.UserError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
     if said.getvalue():  # All that absl has to say is that a flagfile names itself, which it would go on without.

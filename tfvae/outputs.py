@@ -80,10 +80,10 @@ def check_size(number, image_shape):
 def check_inputs(files):
     """Raises UserError, with its name, for the first of `files` that is not there or no file."""
     for file in files:
-        if not pathlib.Path(file).is_file():
-            raise UserError(
-                f"{file}: {'is a folder, not an image' if pathlib.Path(file).is_dir() else 'no such file'}."
-            )
+        path = pathlib.Path(file)
+        if not path.is_file():
+            there = "is a folder, not an image" if path.is_dir() else "is no ordinary file"
+            raise UserError(f"{file}: {there if path.exists() else 'no such file'}.")
 
 
 @contextlib.contextmanager

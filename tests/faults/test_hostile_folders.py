@@ -139,12 +139,13 @@ def test_images_that_vanish_while_training_are_one_line_and_the_run_continues(
     with monkeypatch.context() as patch:
         patch.setattr(callbacks.Progress, "on_epoch_end", vanish)
         with pytest.raises(
-            config.UserError, match="an image cannot be read any more .*--resume --name=run goes on"
+            config.UserError, match=r"an image cannot be read any more \(\w+: .*--resume --name=run goes on"
         ) as error:
             training.fit(settings)
     assert "\n" not in str(error.value)
     if change == "damaged":
         return
+    assert f"{folder}{os.sep}" in str(error.value)  # The image is named.
     for path in images.iterdir():
         shutil.copy(path, folder)
     training.fit(make(data=str(folder), resume=True))

@@ -67,7 +67,9 @@ def _read(path):
     except (
         ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error, tokenize.TokenError
     ) as error:  # fmt: skip
-        raise config.UserError(f"{path}: expected arrays of numbers, got {' '.join(str(error).split())}") from None
+        # Of whatever it does not know, NumPy says that it is pickled, and how to open that.
+        words = "none that NumPy reads without pickle." if "pickle" in str(error) else " ".join(str(error).split())
+        raise config.UserError(f"{path}: expected arrays of numbers, got {words}") from None
 
 
 def _first(arrays, keys):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfvae import config
 
 _LONGEST = 200  # Characters of a reason.
+_AROUND = r"Detected at|Traceback|Graph execution error|<stack traces|\s"  # Lines that begin so give no reason.
 _INPUT = "IteratorGetNext"  # The operation that takes a batch from the pipeline, named in what its errors say.
 
 
@@ -16,8 +17,8 @@ def in_short(error):
     if isinstance(error, OSError):
         return error.strerror or str(error)
     text = error.message if isinstance(error, tf.errors.OpError) else str(error)
-    lines = [line for line in text.splitlines() if line.strip() and not re.match(r"Detected at|Traceback|\s", line)]
-    words = re.sub(r"\s*\[(\[|Op:).*", "", lines[0] if lines else "")
+    lines = [line for line in text.splitlines() if line.strip() and not re.match(_AROUND, line)]
+    words = re.sub(r"\{\{[^}]*\}\}\s*|\s*\[(\[|Op:).*|.*Iterator::\S+: ", "", lines[0] if lines else "")
     return f"{type(error).__name__}: {words[:_LONGEST]}"
 
 
