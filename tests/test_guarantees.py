@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 
 
-def tests_of(path):
+def functions_of(path):
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
@@ -18,7 +18,7 @@ def test_every_named_test_exists():
     assert len(named) > 40
     for path, test in named:
         assert (ROOT / path).is_file(), path
-        assert not test or test in tests_of(path), f"{path}::{test}"
+        assert not test or test in functions_of(path), f"{path}::{test}"
 
 
 def test_every_promise_names_a_test_or_a_benchmark():
