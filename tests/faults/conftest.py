@@ -43,10 +43,3 @@ def whole(images, tmp_path_factory):
     folders = {name: str(place / name) for name in ("runs_dir", "export_dir", "data_dir")}
     training.fit(config.TrainConfig(data=str(images), name="run", **TINY, **folders))
     return place / "runs_dir" / "run"
-
-
-def contents(run):
-    """Returns (metrics.jsonl, the losses, {array: bytes} of the last checkpoint) of a run."""
-    with np.load(max((run / "checkpoints").glob("*.npz")), allow_pickle=False) as archive:
-        arrays = {name: archive[name].tobytes() for name in archive.files}
-    return (run / "metrics.jsonl").read_bytes(), (run / "loss_per_batch.csv").read_bytes(), arrays

@@ -10,7 +10,7 @@ import numpy as np
 import places
 import pytest
 import test_cartoonset
-from conftest import contents
+from compared import contents
 
 from tfvae import config, pictures, serving, training
 from tfvae.training import callbacks, checkpoints, runs

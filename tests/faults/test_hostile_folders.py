@@ -9,7 +9,7 @@ import numpy as np
 import places
 import pytest
 import test_images
-from conftest import contents
+from compared import contents
 
 from tfvae import commandline, config, data, reconstruct, serving, training
 from tfvae.training import callbacks

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from compared import contents
 
 from tfvae import config, locks, training
 from tfvae.training import runs
@@ -106,8 +107,6 @@ def test_a_start_that_was_killed_or_failed_leaves_the_name_free(make, images, tm
 
 
 def test_a_run_without_a_checkpoint_continues_from_its_first_step(make, whole, no_export):
-    from conftest import contents
-
     settings = make()
     folder = runs.folder_of(settings)
     with runs.locked(folder):
