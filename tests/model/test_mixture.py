@@ -71,6 +71,20 @@ def test_there_and_back(latent_dim, components):
     np.testing.assert_allclose(mixture.to_base(mixture.from_base(noise)), noise, atol=1e-3)
 
 
+def test_there_and_back_in_as_many_latents_as_models_have():
+    random = np.random.default_rng(0)
+    factors = []
+    for _ in range(3):
+        turn, _ = np.linalg.qr(random.normal(size=(64, 64)))
+        covariance = turn * 10 ** random.uniform(-3, 0.5, 64) @ turn.T
+        factors.append(np.linalg.inv(np.linalg.cholesky(covariance)))
+    mixture = Mixture.of(np.array([0.2, 0.3, 0.5]), random.normal(size=(3, 64)), np.stack(factors))
+    noise = random.normal(size=(50, 64)).astype(np.float32)
+    latents = mixture.from_base(noise)
+    np.testing.assert_allclose(mixture.to_base(latents), noise, atol=1e-3)
+    np.testing.assert_allclose(mixture.from_base(mixture.to_base(latents)), latents, atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [10.0, 1000.0])
 def test_there_and_back_from_far_away(size):
     mixture, _ = random_mixture(3, 4)
