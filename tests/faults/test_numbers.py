@@ -122,7 +122,7 @@ def test_active_units_are_those_whose_means_tell_images_apart():
 
 
 def test_a_collapse_is_told_once_with_what_to_try(trains, capsys):
-    assert trains(objective="beta", beta=1e4, lr=0.01, epochs=2, likelihood="gaussian_fixed") == ""
+    assert trains(objective="beta", beta=1e4, lr=0.001, epochs=10, likelihood="gaussian_fixed") == ""
     said = capsys.readouterr().err
     assert said.count("posterior collapse, 0 of 2 latents depend on the image") == 1
     for word in ("a lower --beta", "--objective=free_bits", "--likelihood=gaussian", "--beta_schedule=linear"):
