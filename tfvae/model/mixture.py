@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.model import normal
-from tfvae.model.layers import GAIN
 
+# As in `layers`, but more: of full covariances a step of 1e-4 is too small to follow codes that move.
+GAIN = 30.0
 _TOLERANCE = 1e-8  # Of a latent found from its noise, relative to its size; float32 has 6e-8.
 _MOST_STEPS = 100
 _NEGLIGIBLE = 25.0  # A component that has e^-25 of the probability that is looked for cannot move a quantile.
