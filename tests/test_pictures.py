@@ -74,8 +74,8 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     pictures.save(squares(1)[0], tmp_path / "one.png")
     before = (tmp_path / "one.png").read_bytes()
 
-    def fail(self, path, **_):
-        path.write_bytes(b"half")
+    def fail(self, file, **_):
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail)

@@ -6,14 +6,12 @@ model drew.
 """
 
 import math
-import os
 import pathlib
-import re
 
 import numpy as np
 from PIL import Image
 
-from tfvae import locks
+from tfvae import files, locks
 
 _GUTTER = 4  # Pixels of white between images, and around them.
 _WIDEST = 1400  # A picture is enlarged no further than to this width, in pixels.
@@ -91,21 +89,15 @@ def grid(images, columns=None):
 
 
 def _write(path, write):
-    """Calls `write(temporary path)` and renames: nobody ever reads half a picture."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    locks.remove_leftovers(path.parent, rf"\.{re.escape(path.name)}\.(?P<process>\d+)\.writing")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Calls `write(open file)`: nobody ever reads half a picture."""
+    locks.remove_leftovers(pathlib.Path(path).parent, files.TEMPORARY)
+    files.write(path, write)
 
 
 def save(picture, path):
     """Writes a picture, or a single image [H, W, C], as PNG."""
     picture = _rgb(np.asarray(picture)[None])[0]
-    _write(path, lambda temporary: Image.fromarray(picture).save(temporary, format="PNG"))
+    _write(path, lambda file: Image.fromarray(picture).save(file, format="PNG"))
 
 
 def animation(images, path, milliseconds=80, there_and_back=True):
@@ -136,7 +128,7 @@ def animation(images, path, milliseconds=80, there_and_back=True):
         frames, durations = frames + frames[-2:0:-1], durations + durations[-2:0:-1]
     settings = {"format": suffix[1:].upper(), "save_all": True, "append_images": frames[1:], "loop": 0}
     settings |= {"lossless": True} if suffix == ".webp" else {"disposal": 1, "optimize": False}
-    _write(path, lambda temporary: frames[0].save(temporary, duration=durations, **settings))
+    _write(path, lambda file: frames[0].save(file, duration=durations, **settings))
 
 
 def _running_mean(values, window):
@@ -208,4 +200,4 @@ def learning_curve(losses, path, validation=None, steps_per_epoch=None, title="L
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, loc="upper right")
-    _write(path, lambda temporary: figure.savefig(temporary, format="png"))
+    _write(path, lambda file: figure.savefig(file, format="png"))

@@ -45,10 +45,11 @@ def main(settings, files):
 
 def _errors(originals, reconstructions):
     """Returns the squared error per image and the PSNR, in words, of one or several images."""
+    from tfvae.evaluation.reconstruction import psnr
+
     squares = (originals - reconstructions) ** 2
     per_image = squares.sum(axis=(-3, -2, -1)).mean()
-    mean = max(float(squares.mean()), 1e-10)  # 100 dB where they are equal.
-    return f"squared error {per_image:.2f}, PSNR {-10 * math.log10(mean):.2f} dB"
+    return f"squared error {per_image:.2f}, PSNR {psnr(squares.mean()):.2f} dB"
 
 
 def _names(files):

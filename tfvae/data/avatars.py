@@ -11,7 +11,6 @@ from tqdm import tqdm
 from tfvae import config
 from tfvae.data import artwork, drawers, source, styles
 
-DEFAULT_STYLE = "personas"
 COUNTS = (10_000, 1_000, 1_000)  # To train, to validate, to test.
 _LEAST = 300  # Fewer different avatars than these are no data set.
 _CANDIDATES = 4  # Attribute values are drawn at random this many times as often as avatars are wanted, at most.
@@ -32,7 +31,7 @@ class AvatarsConfig(tfds.core.BuilderConfig):
     counts: tuple = COUNTS
 
 
-def make_config(style=DEFAULT_STYLE, size=60, counts=COUNTS):
+def make_config(style=styles.DEFAULT, size=60, counts=COUNTS):
     """Returns the builder's config; its name tells all that the avatars depend on, the artwork's version too."""
     name = f"{style}_{size}_{styles.artwork_version()}"
     if tuple(counts) != COUNTS:
@@ -88,7 +87,7 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = []
 
-    def __init__(self, *, style=DEFAULT_STYLE, size=60, counts=COUNTS, **arguments):
+    def __init__(self, *, style=styles.DEFAULT, size=60, counts=COUNTS, **arguments):
         """As `tfds.core.GeneratorBasedBuilder`, of the `style`, `size` and `counts` of `AvatarsConfig`."""
         styles.load(style)
         super().__init__(config=make_config(style, size, counts), **arguments)

@@ -190,8 +190,9 @@ def _sources(builder, settings):
 def avatars(settings):
     """Returns {split: `source.Source`} of avatars, drawn at their first use."""
     from tfvae.data import avatars as builders
+    from tfvae.data import styles
 
-    style = settings.data.partition("/")[2] or builders.DEFAULT_STYLE
+    style = styles.of(settings.data)
     size = max(settings.height_and_width)
     make = functools.partial(builders.Avatars, style=style, size=size, counts=builders.COUNTS)
     return _sources(_prepare(make, settings, quiet=True), settings)

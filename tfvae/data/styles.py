@@ -14,10 +14,17 @@ from dicebear.utils.color import Color
 
 from tfvae import config
 
+DEFAULT = "personas"
 RARE_SHARE = 0.05
 _TURNS = 8  # Values that a free rotation by any angle is held to.
 _LEVELS = 5  # Values that any other continuous transform is held to.
 _MOST_STEPS = 36  # A transform in finer steps than these counts as continuous.
+
+
+def of(data):
+    """Returns the style that `--data` names, "avatars" being the default one; None where it names other data."""
+    kind, _, style = data.partition("/")
+    return (style or DEFAULT) if kind == "avatars" else None
 
 
 class Attribute(NamedTuple):

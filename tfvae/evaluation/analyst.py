@@ -6,8 +6,6 @@ from tqdm import tqdm
 from tfvae.data import styles
 from tfvae.evaluation import canvas, shelf, synthesis
 
-DEFAULT_STYLE = "personas"
-
 
 class Analyst:
     """Reads the attributes of images.
@@ -53,7 +51,7 @@ def analyst_for(images, settings):
     if not images.attributes["test"]:
         return None
     reader = shelf.reader_for(images, settings)
-    if settings.data.partition("/")[0] != "avatars":
+    style = styles.of(settings.data)
+    if style is None:
         return Analyst(reader)
-    style = settings.data.partition("/")[2] or DEFAULT_STYLE
     return Analyst(reader, style, canvas.Canvas(*images.image_shape, settings.fit, settings.background_rgb))

@@ -4,6 +4,9 @@ import math
 
 import tensorflow as tf
 
+from tfvae.evaluation.bound import bits_per_dim
+from tfvae.evaluation.reconstruction import psnr
+
 
 def measure(vae, dataset):
     """Measures a model on a finite pipeline.
@@ -36,8 +39,8 @@ def measure(vae, dataset):
         "elbo": elbo,
         "distortion": bound["distortion"],
         "rate": bound["rate"],
-        "bits_per_dim": -elbo / (dimensions * math.log(2)),
+        "bits_per_dim": bits_per_dim(elbo, dimensions),
         "seed_loss": bound["squared_error"] + bound["rate"],
         "mse": mse,
-        "psnr": -10 * math.log10(max(mse, 1e-12)),
+        "psnr": float(psnr(mse)),
     }

@@ -2,8 +2,8 @@
 
 import base64
 import html
-import os
 
+from tfvae import files
 from tfvae.evaluation.results import text
 
 _STYLE = """
@@ -50,19 +50,10 @@ def write(folder, results, figures, learning_curve=None):
         learning_curve: The `figures.Figure` of the run, or None.
     """
     for figure in figures:
-        _write(folder / f"{figure.name}.png", figure.png)
-    _write(folder / "evaluation.json", results.json().encode())
+        files.write(folder / f"{figure.name}.png", figure.png)
+    files.write(folder / "evaluation.json", results.json())
     shown = [learning_curve, *figures] if learning_curve else figures
-    _write(folder / "report.html", page(results, shown).encode())
-
-
-def _write(path, contents):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    try:
-        temporary.write_bytes(contents)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write(folder / "report.html", page(results, shown))
 
 
 def page(results, figures):

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
-import zipfile
 
 import numpy as np
 
-from tfvae import config
+from tfvae import config, files
 from tfvae.data import source
 from tfvae.evaluation import reader as readers
 
@@ -28,45 +26,28 @@ def identity(images):
     return source.digest(_RECIPE, images.image_shape, values, digest.hexdigest())
 
 
-def _checksum(weights):
-    digest = hashlib.sha256()
-    for one in weights:
-        digest.update(np.ascontiguousarray(one).tobytes())
-    return digest.hexdigest()
-
-
 def _open(path, images):
     """Returns the reader kept at `path`, or None where there is none that is whole."""
     try:
-        # Opened here: of a damaged archive, NumPy would leave the file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
-            about = json.loads(str(kept["about"]))
-            weights = [kept[f"weight_{number:02d}"] for number in range(about["weights"])]
-        if _checksum(weights) != about["checksum"]:
-            raise ValueError("its checksum does not fit")
-        reader = readers.Reader(images.image_shape, images.attribute_values, weights)
-        reader.accuracy = about["accuracy"]
+        kept = files.read_arrays(path)
+        accuracy = json.loads(str(kept.pop("accuracy")))
+        reader = readers.Reader(images.image_shape, images.attribute_values, [kept[name] for name in sorted(kept)])
+        reader.accuracy = accuracy
         return reader
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # A damaged file can raise nearly anything in there.
         print(f"{path} cannot be used ({' '.join(str(error).split())}); it is made again.", flush=True)
         return None
 
 
 def _keep(reader, path):
-    weights = reader.weights()
-    about = {"weights": len(weights), "checksum": _checksum(weights), "accuracy": reader.accuracy}
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    arrays = {f"weight_{number:02d}": one for number, one in enumerate(reader.weights())}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {f"weight_{number:02d}": one for number, one in enumerate(weights)}
-        np.savez(temporary, about=np.array(json.dumps(about)), **arrays)
-        os.replace(temporary, path)
+        files.write_arrays(path, arrays | {"accuracy": json.dumps(reader.accuracy)})
     except OSError as error:
         raise config.UserError(f"--data_dir: cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def reader_for(images, settings):

@@ -1,9 +1,10 @@
 """Likelihoods p(x|z): what a decoder's output says of an image.
 
 Each is a small Keras layer, since one of them has a weight, with
-`parameters_per_pixel(channels)`: how many numbers the decoder gives for each pixel;
-`log_prob(images, parameters)`: log p(x|z) in nats per image, summed (never averaged) over H, W and C;
-`mean(parameters)`: the expected image, in [0, 1];
+`parameters_per_pixel(channels)`: P, how many numbers the decoder gives for each pixel;
+`log_prob(images, parameters)`: log p(x|z) in nats per image, summed (never averaged) over H, W and C: [..., B], of
+images [B, H, W, C] in [0, 1] and of what the decoder returned, [..., B, H, W, P] float32;
+`mean(parameters)`: the expected image [..., B, H, W, C], in [0, 1];
 `observe(images, parameters, weights)`: called at each training step, for what is fitted in closed form.
 """
 
@@ -22,27 +23,11 @@ _SIGMA_GAIN = 30.0
 
 
 class Likelihood(keras.layers.Layer):
-    """What all likelihoods share."""
+    """What most likelihoods share: a number for each channel, and nothing to fit in closed form."""
 
     def parameters_per_pixel(self, channels):
         """Returns P, the numbers that the decoder gives for each pixel of an image with C channels."""
         return channels
-
-    def log_prob(self, images, parameters):
-        """Returns log p(x|z).
-
-        Args:
-            images: [B, H, W, C] float32 in [0, 1].
-            parameters: What the decoder returned, [..., B, H, W, P] float32.
-
-        Returns:
-            [..., B] float32, nats per image.
-        """
-        raise NotImplementedError
-
-    def mean(self, parameters):
-        """Returns the expected image [..., B, H, W, C] in [0, 1]."""
-        raise NotImplementedError
 
     def observe(self, images, parameters, weights):
         """Sees each training batch; `weights` [B] is 0 for padding."""

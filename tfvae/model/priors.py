@@ -6,18 +6,17 @@ Each is a small Keras layer with
 `from_base(noise)` and `to_base(latents)`: [..., Z] to [..., Z], each other's inverse.
 """
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.model import normal
 from tfvae.model.layers import GAIN, kernel
 
 
 def _log_normal(noise):
     """Returns log N(noise; 0, I) in nats, [...], of `noise` [..., Z]."""
-    return -0.5 * tf.reduce_sum(tf.square(noise) + math.log(2 * math.pi), axis=-1)
+    return tf.reduce_sum(normal.log_pdf(noise), axis=-1)
 
 
 @keras.saving.register_keras_serializable("tfvae")

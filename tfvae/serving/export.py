@@ -9,7 +9,7 @@ import shutil
 import keras
 import tensorflow as tf
 
-from tfvae import commandline, config, locks, pictures
+from tfvae import commandline, config, files, locks, pictures
 from tfvae.serving import card, warmup
 from tfvae.serving.signatures import signatures
 
@@ -110,15 +110,7 @@ def _write_extras(vae, settings, name, described, test_images, folder):
 def _flush(folder):
     """Waits until all files of `folder` are on the disk, so that no crash leaves a version with half of them."""
     for path in [folder, *folder.rglob("*")]:
-        _flush_one(path)
-
-
-def _flush_one(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.flush(path)
 
 
 def versions(base):
@@ -135,7 +127,7 @@ def _publish(temporary, base):
         except OSError:
             if not version.exists():
                 raise  # Else another export took this number in between.
-    _flush_one(base)
+    files.flush(base)
     return version
 
 

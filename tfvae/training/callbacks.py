@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae import config, pictures
+from tfvae import config, files, pictures
 from tfvae.serving.paths import slerp
-from tfvae.training import checkpoints, failures, files
+from tfvae.training import checkpoints, failures
 
 RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8
 

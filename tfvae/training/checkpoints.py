@@ -1,13 +1,11 @@
 """Checkpoints: all that a training is, as one `.npz` file a moment, so that it goes on bit for bit."""
 
-import hashlib
 import pathlib
 import re
 
 import numpy as np
 
-from tfvae import config
-from tfvae.training import files
+from tfvae import config, files
 
 KEPT = 2
 
@@ -24,15 +22,6 @@ def _files(folder):
     return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
-def _checksum(arrays):
-    """Returns the SHA-256 of {name: array}, uint8 [32]: of names, types, shapes and contents."""
-    found = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return np.frombuffer(found.digest(), np.uint8)
-
-
 def save(vae, folder, step):
     """Writes `folder/STEP.npz` under a temporary name, flushes and renames it, and removes all but the last two.
 
@@ -44,11 +33,11 @@ def save(vae, folder, step):
         raise config.UserError(
             f"Weights are not finite at step {step}; checkpoints before it are kept. Try a lower --lr."
         )
-    folder, step = pathlib.Path(folder), np.asarray(step)
+    folder = pathlib.Path(folder)
     contents = {f"{index:04d}": array for index, array in enumerate(arrays)} | {"step": step}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.write(folder / f"{step:09d}.npz", lambda file: np.savez(file, checksum=_checksum(contents), **contents))
+        files.write_arrays(folder / f"{step:09d}.npz", contents)
         for _, path in _files(folder)[KEPT:]:
             path.unlink()
     except OSError as error:
@@ -60,13 +49,7 @@ def save(vae, folder, step):
 
 def _read(path, step):
     """Returns the arrays of the state, in their order; raises an error of any kind where the file is damaged."""
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-        contents = {name: archive[name] for name in archive.files}
-    # Each member has a checksum of its own in the archive; the one of all tells of members that are missing. A
-    # checkpoint of an earlier version of this package has none.
-    checksum = contents.pop("checksum", None)
-    if checksum is not None and not np.array_equal(checksum, _checksum(contents)):
-        raise ValueError("wrong checksum")
+    contents = files.read_arrays(path)
     if int(contents.pop("step")) != step:
         raise ValueError("another step than its name says")
     return [contents[name] for name in sorted(contents)]

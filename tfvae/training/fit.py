@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae import config, data, evaluation, model, serving
+from tfvae import config, data, evaluation, files, model, serving
 from tfvae.model import schedules
-from tfvae.training import callbacks, checkpoints, collapse, failures, files, runs, samplers
+from tfvae.training import callbacks, checkpoints, collapse, failures, runs, samplers
 
 
 def fit(settings):

@@ -8,12 +8,10 @@ import re
 
 import numpy as np
 
-from tfvae import commandline, config, locks
-from tfvae.training import files
+from tfvae import commandline, config, files, locks
 
 TEST_IMAGES = 16  # Kept with a run, and with its exports, as examples.
 _LOCK = "lock"
-_TEMPORARY = r"writing-\d+|\..+\.writing"  # Names of files half written: of this package's, and of pictures.
 
 
 def folder_of(settings):
@@ -34,7 +32,7 @@ def _holds_something(folder):
     """Returns whether there is more in `folder` than a start that was killed leaves."""
     if not folder.is_dir():
         return folder.exists()
-    return any(path.name != _LOCK and not re.fullmatch(_TEMPORARY, path.name) for path in folder.iterdir())
+    return any(path.name != _LOCK and not re.fullmatch(files.TEMPORARY, path.name) for path in folder.iterdir())
 
 
 @contextlib.contextmanager
@@ -52,7 +50,7 @@ def locked(folder):
         with locks.held(folder / _LOCK):
             # Nobody else writes here: what has a temporary name was left by a process that was killed.
             for path in [*folder.glob("*writing*"), *folder.glob("*/*writing*")]:
-                if re.fullmatch(_TEMPORARY, path.name):
+                if re.fullmatch(files.TEMPORARY, path.name):
                     locks.delete(path)
             try:
                 yield

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
+from tfvae.model import DiagonalGaussian
 from tfvae.model.mixture import Mixture
 
 _MOST_IMAGES = 50_000
@@ -41,17 +42,18 @@ def _aggregate(vae, settings, load):
 
     @tf.function(input_signature=[tf.TensorSpec([None, *vae.image_shape], tf.uint8)], autograph=False)
     def encode(pixels):
-        posterior = vae.encode(tf.cast(pixels, tf.float32) / 255)
-        return posterior.mean, tf.exp(0.5 * posterior.log_variance)
+        return vae.encode(tf.cast(pixels, tf.float32) / 255)
 
     random = np.random.default_rng(settings.seed)
     numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST_IMAGES)).astype(int)
-    means, sigmas = _posteriors(encode, images, "train", numbers)
-    codes = _samples(means, sigmas, math.ceil(_CODES / len(numbers)), random)
+    posterior = _posterior(encode, images, "train", numbers)
+    noise = random.standard_normal((math.ceil(_CODES / len(numbers)), *posterior.mean.shape), np.float32)
+    codes = posterior.sample(noise).numpy().reshape(-1, vae.latent_dim)
     components = max(1, min(settings.components, len(numbers) // (_IMAGES_PER_LATENT * vae.latent_dim)))
     mixture = fit(codes, components, settings.seed)
-    test = _posteriors(encode, images, "test", np.arange(images.num_test))
-    rates = [f"{name} {_rate(density, *test, settings.seed):.4g}"
+    test = _posterior(encode, images, "test", np.arange(images.num_test))
+    latents = test.sample(random.standard_normal(test.mean.shape, np.float32))
+    rates = [f"{name} {float(tf.reduce_mean(test.log_prob(latents) - density.log_prob(latents))):.4g}"
              for name, density in (("its", mixture), ("the prior's", vae.prior))]  # fmt: skip
     fewer = f" (not {settings.components}: each needs {_IMAGES_PER_LATENT} images a latent)"
     print(
@@ -75,25 +77,11 @@ def fit(codes, components, seed=0):
     return Mixture.of(found.weights_, found.means_, np.swapaxes(found.precisions_cholesky_, 1, 2))
 
 
-def _posteriors(encode, images, split, numbers):
-    """Returns means and standard deviations, both [N, Z], of the images `numbers` of a split."""
+def _posterior(encode, images, split, numbers):
+    """Returns the `DiagonalGaussian` [N, Z] of the images `numbers` of a split."""
     chunks = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
     batches = [encode(tf.constant(images.images(split, chunk))) for chunk in chunks]
-    return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
-
-
-def _samples(means, sigmas, each, random):
-    """Returns `each` samples of each posterior, [each N, Z]."""
-    noise = random.standard_normal((each, *means.shape), np.float32)
-    return (means + sigmas * noise).reshape(-1, means.shape[1])
-
-
-def _rate(density, means, sigmas, seed):
-    """Returns the mean of log q(z|x) - log p(z) in nats, of one sample of each posterior."""
-    latents = _samples(means, sigmas, 1, np.random.default_rng(seed + 1))
-    squares = np.square((latents - means) / sigmas)
-    log_q = -0.5 * np.sum(squares + 2 * np.log(sigmas) + math.log(2 * math.pi), axis=1)
-    return float(np.mean(log_q - density.log_prob(tf.constant(latents)).numpy()))
+    return DiagonalGaussian(*(tf.concat(parts, axis=0) for parts in zip(*batches, strict=True)))
 
 
 _SAMPLERS = {"prior": lambda vae, settings, load: vae.prior, "aggregate": _aggregate}
