@@ -17,11 +17,18 @@ class Exported(NamedTuple):
     served: serving.Served
     test_images: np.ndarray  # uint8 [n, H, W, C]
 
+    def draw(self, latents):
+        """Returns the images that latents [B, Z] of the prior, or of a walk between its ends, are drawn as."""
+        return self.vae.decode(self.vae.refine(latents, self.settings.refine))
+
 
 VARIANTS = {
     "colour": ((12, 10, 3), {"network": "convolutional", "background": "red"}),
-    "grey": ((9, 13, 1), {"network": "residual", "prior": "normal", "fit": "pad"}),
-    "mixture": ((8, 8, 3), {"network": "convolutional", "prior": "mixture", "likelihood": "logistic_mixture"}),
+    "grey": ((9, 13, 1), {"network": "residual", "prior": "normal", "fit": "pad", "refine": 0}),
+    "mixture": (
+        (8, 8, 3),
+        {"network": "convolutional", "prior": "mixture", "likelihood": "logistic_mixture", "refine": 0},
+    ),
 }
 USUAL = ["colour", "grey"]  # For all tests; "mixture" for those that look into its signatures.
 
@@ -34,6 +41,8 @@ def make(variant, base_dir):
     random = np.random.default_rng(0)
     for variable in vae.prior.trainable_variables:  # Fresh weights make the flow the identity.
         variable.assign_add(random.normal(0, 0.005, variable.shape).astype(np.float32))
+    last = vae.encoder.trainable_variables[-2]  # A fresh encoder gives all images almost one code.
+    last.assign(last * np.where(np.arange(last.shape[-1]) < settings.latent_dim, 20.0, 1.0).astype(np.float32))
     test_images = random.integers(0, 256, (18, *image_shape), dtype=np.uint8)
     return Exported(vae, settings, serving.Served(serving.export(vae, settings, base_dir, test_images)), test_images)
 

@@ -94,6 +94,7 @@ def example_inputs(served, rows=3):
         "interpolate_bytes": {"image_bytes_a": files, "image_bytes_b": files[::-1].copy(), "weight": weight},
         "to_base": latents,
         "from_base": {"noise": latents["latents"]},
+        "refine": latents,
         "prepare_bytes": {"image_bytes": files},
         "log_prob": {"images": images, **latents},
     }

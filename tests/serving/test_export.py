@@ -44,6 +44,7 @@ def test_the_signatures_are_those_of_the_contract(exported):
         "interpolate_bytes": ({"image_bytes_a", "image_bytes_b", "weight"}, {"image_bytes"}),
         "to_base": ({"latents"}, {"noise"}),
         "from_base": ({"noise"}, {"latents"}),
+        "refine": ({"latents"}, {"latents"}),
         "prepare_bytes": ({"image_bytes"}, {"images"}),
         "log_prob": ({"images", "latents"}, {"log_likelihood", "log_prior", "squared_error"}),
     }

@@ -77,7 +77,8 @@ def test_an_image_is_drawn_from_its_own_seed(exported):
     seeds, std = serving.seeds(5, 0, 3), [0.0, 0.5, 1.0]
     noise = np.stack([tf.random.stateless_normal([4], seed, alg="philox") for seed in seeds])
     images, latents = exported.served.generate(seeds, std)
-    close(latents, exported.vae.prior.from_base(np.float32(std)[:, None] * noise))
+    drawn = exported.vae.prior.from_base(np.float32(std)[:, None] * noise)
+    close(latents, exported.vae.refine(drawn, exported.settings.refine))
     close(images, exported.vae.decode(latents))
     assert np.ptp(images, axis=0).max() > 0.01
     assert np.ptp(noise, axis=0).min() > 0.01  # Seeds that differ in the image's number differ in the noise.
@@ -85,6 +86,8 @@ def test_an_image_is_drawn_from_its_own_seed(exported):
 
 @every_prior
 def test_noise_of_many_seeds_is_standard_normal(exported):
+    if exported.settings.refine:
+        pytest.skip("what is drawn is moved")
     _, latents = exported.served.generate(serving.seeds(1, 0, 4000), 1.0)
     noise = np.asarray(exported.vae.prior.to_base(latents))
     assert np.abs(noise.mean(0)).max() < 0.07 and np.abs(noise.std(0) - 1).max() < 0.05
@@ -106,7 +109,7 @@ def test_walks_are_spherical_in_the_priors_noise(exported, images):
     bases = [exported.vae.prior.to_base(exported.vae.encode(ends).mean).numpy() for ends in (images, others)]
     path = np.stack([numpy_slerp(a, b, w) for a, b, w in zip(*bases, weight, strict=True) if not np.array_equal(a, b)])
     answer = exported.served.interpolate(images, others, weight)[[0, 2]]  # The middle image is its own other end.
-    close(answer, exported.vae.decode(exported.vae.prior.from_base(np.float32(path))))
+    close(answer, exported.draw(exported.vae.prior.from_base(np.float32(path))))
 
 
 def test_walks_begin_and_end_at_the_reconstructions(exported, images):
@@ -126,7 +129,7 @@ def test_walks_of_every_path_and_space(exported, images, path, space):
     ends = prior.to_base(ends).numpy() if space == "base" else ends.numpy()
     quarter = numpy_slerp(*ends, 0.25) if path == "spherical" else 0.75 * ends[0] + 0.25 * ends[1]
     latents = np.float32(quarter)[np.newaxis]
-    close(walk[1:2], exported.vae.decode(prior.from_base(latents) if space == "base" else latents))
+    close(walk[1:2], exported.draw(prior.from_base(latents) if space == "base" else latents))
 
 
 def test_an_export_without_the_base_space_walks_where_it_can(exported, images, monkeypatch):
@@ -146,9 +149,17 @@ def test_noise_and_latents_are_each_others(exported, random):
     np.testing.assert_allclose(exported.served.to_base(latents), noise, atol=1e-4)
 
 
+def test_latents_are_refined_as_the_settings_say(exported, random):
+    latents = random.normal(size=(3, 4)).astype(np.float32)
+    expected = latents
+    for _ in range(exported.settings.refine):
+        expected = exported.served.encode(exported.served.decode(expected)).mean
+    close(exported.served.refine(latents), expected)
+
+
 @every_prior
 @pytest.mark.parametrize(
-    "name", ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base", "log_prob"]
+    "name", ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base", "refine", "log_prob"]
 )
 def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
     inputs = {
@@ -158,6 +169,7 @@ def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
         "decode": {"latents": random.normal(size=(3, 4))},
         "to_base": {"latents": random.normal(size=(3, 4))},
         "from_base": {"noise": random.normal(size=(3, 4))},
+        "refine": {"latents": random.normal(size=(3, 4))},
         "interpolate": {"images_a": images, "images_b": images[::-1], "weight": [0.1, 0.5, 0.7]},
         "log_prob": {"images": images, "latents": random.normal(size=(3, 4))},
     }[name]

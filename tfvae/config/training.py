@@ -112,6 +112,13 @@ class ModelConfig(Settings):
         "to the codes of the training images after training.",
         choices=("prior", "aggregate"),
     )
+    refine: int = option(
+        2,
+        "Times that an export encodes what it has drawn, and the images of a walk between its ends, and decodes it "
+        "again: what lies between images moves onto one.",
+        at_least=0,
+        at_most=100,
+    )
     components: int = option(10, "Gaussians of --prior=mixture and of --sampler=aggregate.", at_least=1, at_most=1000)
     objective: str = option("elbo", "What is maximised.", choices=("elbo", "beta", "free_bits"))
     beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO.", at_least=0.0, at_most=1e9)
@@ -190,6 +197,12 @@ class ExportConfig(Settings):
         "What the export draws codes from: as_trained (the run's own setting), prior, or aggregate (needs the run's "
         "data, to fit a mixture to its codes).",
         choices=("as_trained", "prior", "aggregate"),
+    )
+    refine: int = option(
+        -1,
+        "Times that what is drawn is encoded and decoded again; -1: the run's own setting.",
+        at_least=-1,
+        at_most=100,
     )
 
     def __post_init__(self):

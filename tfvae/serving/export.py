@@ -46,7 +46,9 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
         temporary.mkdir()
         try:
             with locks.folder_held(temporary):
-                functions = signatures(vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler)
+                functions = signatures(
+                    vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler, settings.refine
+                )
                 described = _write_saved_model(functions, temporary)
                 _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
                 _flush(temporary)

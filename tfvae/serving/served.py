@@ -208,6 +208,10 @@ class Served:
         """Returns the latents [N, Z] that the prior makes of Gaussian noise [N, Z]."""
         return self.call("from_base", noise=noise)["latents"]
 
+    def refine(self, latents):
+        """Returns latents [N, Z] nearer to those of images: as `generate` treats what it draws (see `--refine`)."""
+        return self.call("refine", latents=latents)["latents"] if self.has("refine") else np.asarray(latents)
+
     def log_prob(self, images, latents):
         """Returns the `LogProb` of images [N, H, W, C] in [0, 1] with latents [N, Z].
 
@@ -242,7 +246,10 @@ class Served:
             )
         there, back = (self.to_base, self.from_base) if space == "base" else (np.asarray, np.asarray)
         first, last = there(self.encode([start, end]).mean)
-        return self.decode(back(PATHS[path](np.tile(first, (steps, 1)), np.tile(last, (steps, 1)), weights)))
+        latents = np.array(back(PATHS[path](np.tile(first, (steps, 1)), np.tile(last, (steps, 1)), weights)))
+        if steps > 2:
+            latents[1:-1] = self.refine(latents[1:-1])
+        return self.decode(latents)
 
 
 def open_export(settings):

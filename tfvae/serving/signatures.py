@@ -30,7 +30,7 @@ def encode_png(images):
     return tf.io.encode_png(tf.cast(tf.round(255.0 * tf.clip_by_value(images, 0.0, 1.0)), tf.uint8))
 
 
-def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
+def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, refine=0):
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
@@ -39,6 +39,7 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
         background_rgb: (red, green, blue) behind transparent pixels and padding, 0 to 255.
         max_pixels: Largest image that is decoded, height times width.
         sampler: What maps noise to latents and back, with `from_base` and `to_base`; None for the model's prior.
+        refine: `--refine` of the training: times that what is drawn is encoded and decoded again.
 
     Returns:
         {name: (function, [tf.TensorSpec of each parameter])}; each function returns {output name: tensor}.
@@ -84,17 +85,24 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
     def to_noise(latents):
         return tf.cast(sampler.to_base(latents), tf.float32)
 
+    @shared("latents")
+    def refined(latents):
+        return tf.cast(vae.refine(latents, refine), tf.float32)
+
     @shared("seed", "std")
     def sample(seed, std):
         seed = tf.ensure_shape(seed, specs["seed"].shape)
         std = checks.rows(seed, checks.std(std, specs["std"]), "std")
-        return to_latents(std[:, tf.newaxis] * row_noise(seed, latent_dim))
+        return refined(to_latents(std[:, tf.newaxis] * row_noise(seed, latent_dim)))
 
     @shared("images_a", "images_b", "weight")
     def between(images_a, images_b, weight):
         weight = checks.rows(images_a, checks.weight(weight, specs["weight"]), "weight")
         noise_a, noise_b = (to_noise(posterior(images)[0]) for images in (images_a, images_b))
-        return draw(to_latents(slerp(noise_a, noise_b, weight)))
+        latents = to_latents(slerp(noise_a, noise_b, weight))
+        # The ends are the reconstructions, as they are.
+        within = (weight > 0.0) & (weight < 1.0)
+        return draw(tf.where(within[:, tf.newaxis], refined(latents), latents))
 
     def reconstruct(images):
         return {"reconstructions": draw(posterior(checks.images(images, specs["images"]))[0])}
@@ -140,6 +148,9 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
     def from_base(noise):
         return {"latents": to_latents(checks.latents(noise, specs["noise"]))}
 
+    def refine_latents(latents):
+        return {"latents": refined(checks.latents(latents, specs["latents"]))}
+
     def prepare_bytes(image_bytes):
         return {"images": load(image_bytes, "image_bytes")}
 
@@ -162,9 +173,10 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None):
         "generate_bytes": (generate_bytes, "seed", "std"),
         "interpolate": (interpolate, "images_a", "images_b", "weight"),
         "interpolate_bytes": (interpolate_bytes, "image_bytes_a", "image_bytes_b", "weight"),
-        # For walks by other paths than `interpolate`'s, and for noise of one's own.
+        # For walks by other paths than `interpolate`'s, and for noise of one's own; `refine` as `generate` does it.
         "to_base": (to_base, "latents"),
         "from_base": (from_base, "noise"),
+        "refine": (refine_latents, "latents"),
         # What the model sees of a file: clients can check their own preparing against it.
         "prepare_bytes": (prepare_bytes, "image_bytes"),
         # With `encode`, all that a bound of log p(x) needs, with as many samples of the posterior as one likes.

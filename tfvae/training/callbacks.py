@@ -154,10 +154,12 @@ class Records(keras.callbacks.Callback):
         progress: The `Progress` of this training.
         epoch: The epoch that this training begins in; records of it and of later ones are dropped.
         steps_per_epoch: Of the whole run.
+        refine: Times that samples, and the walk between its ends, are encoded and decoded again, as in the export.
     """
 
-    def __init__(self, folder, images, progress, epoch, steps_per_epoch):
+    def __init__(self, folder, images, progress, epoch, steps_per_epoch, refine):
         super().__init__()
+        self._refine = refine
         self._folder, self._images, self._progress, self._steps_per_epoch = folder, images, progress, steps_per_epoch
         self._metrics = folder / "metrics.jsonl"
         lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else []
@@ -225,5 +227,10 @@ class Records(keras.callbacks.Callback):
         noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
         ends = vae.prior.to_base(means)
         path = slerp(tf.repeat(ends[:1], WALK, 0), tf.repeat(ends[-1:], WALK, 0), tf.linspace(0.0, 1.0, WALK))
-        decoded = (vae.decode(vae.prior.from_base(codes)) for codes in (SAMPLE_STD * noise, path))
-        return vae.decode(means), *decoded
+        samples, walk = (vae.prior.from_base(codes) for codes in (SAMPLE_STD * noise, path))
+        between = vae.refine(walk[1:-1], self._refine)
+        return (
+            vae.decode(means),
+            vae.decode(vae.refine(samples, self._refine)),
+            vae.decode(tf.concat([walk[:1], between, walk[-1:]], axis=0)),
+        )

@@ -88,6 +88,8 @@ def export_run(settings):
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
     if settings.sampler != "as_trained":
         recorded = dataclasses.replace(recorded, sampler=settings.sampler)
+    if settings.refine != -1:
+        recorded = dataclasses.replace(recorded, refine=settings.refine)
     test_images = runs.test_images(folder)
     vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
     if not checkpoints.restore(vae, folder / "checkpoints"):
@@ -134,7 +136,7 @@ def _train(vae, images, settings, folder, step):
     examples = images.images("validation", range(min(callbacks.RECONSTRUCTIONS, images.num_validation)))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
         examples = tf.constant(examples.astype(np.float32) / 255)
-        records = callbacks.Records(folder, examples, progress, epoch, steps)
+        records = callbacks.Records(folder, examples, progress, epoch, steps, settings.refine)
         # Records before progress: a checkpoint at an epoch's end says that the epoch has been recorded.
         beside = [callbacks.AveragedValidation(), collapse.Collapse(examples, settings), records, progress]
 
