@@ -210,6 +210,7 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
     holds("decoded.json", "predictions", served.decode(means))
     holds("noise.json", "predictions", served.to_base(means))
     holds("latents_again.json", "predictions", means)
+    holds("refined.json", "predictions", served.refine(means))
     holds("prepared.json", "outputs", images[:1])
     for name in ("serving_default", "reconstruct", "interpolate"):
         holds(f"{name}.json", "outputs", served.reconstruct(images[:1]))
@@ -226,6 +227,7 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
         "encode",
         "decode",
         "to_base",
+        "refine",
     }
     assert called == set(example_inputs(served))
 

@@ -2,12 +2,14 @@
 
 import csv
 import dataclasses
+import gc
 import json
 import os
 import signal
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tfvae import config, serving, training
@@ -64,6 +66,16 @@ def assert_equal_runs(one, other):
     assert first.keys() == second.keys() and first["step"] == second["step"]
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
+
+
+def test_an_epoch_leaves_no_figure_behind(folder, tmp_path, no_export):
+    gc.collect()
+    gc.disable()  # Left to itself, Python might collect them in time, or not.
+    try:
+        training.fit(settings_for(folder, tmp_path))
+        assert not [one for one in gc.get_objects() if isinstance(one, Figure)]
+    finally:
+        gc.enable()
 
 
 def test_a_run_leaves_what_the_readme_says(whole):
