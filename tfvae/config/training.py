@@ -119,6 +119,13 @@ class ModelConfig(Settings):
         at_least=0,
         at_most=100,
     )
+    candidates: int = option(
+        4,
+        "Codes that an export draws for each new image, of which it takes one: a network that is trained for it after "
+        "training prefers what is drawn too seldom. 1, or fewer than 1,000 training images: no choice.",
+        at_least=1,
+        at_most=64,
+    )
     components: int = option(10, "Gaussians of --prior=mixture and of --sampler=aggregate.", at_least=1, at_most=1000)
     objective: str = option("elbo", "What is maximised.", choices=("elbo", "beta", "free_bits"))
     beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO.", at_least=0.0, at_most=1e9)
@@ -203,6 +210,13 @@ class ExportConfig(Settings):
         "Times that what is drawn is encoded and decoded again; -1: the run's own setting.",
         at_least=-1,
         at_most=100,
+    )
+    candidates: int = option(
+        0,
+        "Codes that are drawn for each new image, of which one is taken; 0: the run's own setting. More than 1 need "
+        "the run's data.",
+        at_least=0,
+        at_most=64,
     )
 
     def __post_init__(self):

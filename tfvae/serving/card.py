@@ -17,7 +17,7 @@ runtime and in TensorFlow Serving; no other code is needed.
 | latents | {latent_dim} |
 | network | {network}, width {width_setting}, {parameters:,} weights |
 | likelihood, prior, objective | {likelihood}, {prior}, {objective} |
-| new images and walks | through {sampler}, then {refine} times encoded and decoded again |
+| new images and walks | through {sampler}, {refine} times encoded and decoded again, one of {candidates} |
 | training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
 | files that come with other sizes | `--fit={fit}`, transparent pixels on {background} |
 | written by | TensorFlow {tensorflow}, Keras {keras} |
@@ -101,6 +101,6 @@ def text(vae, settings, name, described):
         **{
             key: getattr(settings, key)
             for key in ("data", "network", "likelihood", "prior", "objective", "epochs", "batch_size", "lr", "lr_end")
-            + ("seed", "fit", "background", "refine")
+            + ("seed", "fit", "background", "refine", "candidates")
         },
     )

@@ -16,7 +16,7 @@ from tfvae.serving.signatures import signatures
 MOST_TEST_IMAGES = 16
 
 
-def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
+def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, log_ratio=None):
     """Writes `base_dir/VERSION/`, one more than the largest version there.
 
     The SavedModel holds only what its signatures use: no optimizer, no averages, no Python code. Beside it,
@@ -30,6 +30,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
         test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
         keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
         sampler: What codes are drawn from and walks go through, as for `signatures`; None for the model's prior.
+        log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken.
 
     Returns:
         The `pathlib.Path` of the new version's folder.
@@ -47,8 +48,9 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None):
         try:
             with locks.folder_held(temporary):
                 functions = signatures(
-                    vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler, settings.refine
-                )
+                    vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler, settings.refine,
+                    log_ratio, settings.candidates,
+                )  # fmt: skip
                 described = _write_saved_model(functions, temporary)
                 _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
                 _flush(temporary)

@@ -5,6 +5,8 @@ split batches as it likes. Strings that hold an encoded image have names that en
 REST interface sends those, and no others, as base64.
 """
 
+import math
+
 import tensorflow as tf
 
 from tfvae.data.images import MOST_PIXELS
@@ -14,15 +16,26 @@ from tfvae.serving.paths import slerp
 _PARALLEL = 8  # Rows whose noise is drawn at once.
 
 
-def row_noise(seeds, latent_dim):
-    """Returns noise [B, Z] from N(0, I); each row depends on its own seed alone, of `seeds` int32 [B, 2]."""
+def row_noise(seeds, shape):
+    """Returns noise [B, *shape] from N(0, I); each row depends on its own seed alone, of `seeds` int32 [B, 2]."""
     return tf.map_fn(
         # Philox by name: left to choose, TensorFlow draws other numbers on other devices.
-        lambda seed: tf.random.stateless_normal([latent_dim], seed, alg="philox"),
+        lambda seed: tf.random.stateless_normal(shape, seed, alg="philox"),
         seeds,
-        fn_output_signature=tf.TensorSpec([latent_dim], tf.float32),
+        fn_output_signature=tf.TensorSpec(shape, tf.float32),
         parallel_iterations=_PARALLEL,
     )
+
+
+def choice(log_weights, noise):
+    """Returns one of K numbers for each row, int64 [B], with probabilities proportional to exp(log_weights).
+
+    Args:
+        log_weights: [B, K].
+        noise: [B, K] from N(0, 1); made Gumbel noise, whose largest sum with the weights is the choice (Gumbel 1954).
+    """
+    uniform = 0.5 * tf.math.erfc(-tf.cast(noise, tf.float64) / math.sqrt(2))
+    return tf.argmax(tf.cast(log_weights, tf.float64) - tf.math.log(-tf.math.log(uniform)), axis=1)
 
 
 def encode_png(images):
@@ -30,7 +43,7 @@ def encode_png(images):
     return tf.io.encode_png(tf.cast(tf.round(255.0 * tf.clip_by_value(images, 0.0, 1.0)), tf.uint8))
 
 
-def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, refine=0):
+def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, refine=0, log_ratio=None, candidates=1):
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
@@ -40,6 +53,8 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
         max_pixels: Largest image that is decoded, height times width.
         sampler: What maps noise to latents and back, with `from_base` and `to_base`; None for the model's prior.
         refine: `--refine` of the training: times that what is drawn is encoded and decoded again.
+        log_ratio: Gives latents [B, Z] the log [B, 1] of how much too seldom they are drawn; None: all are drawn right.
+        candidates: How many of them are drawn for an image, of which one is taken; without `log_ratio` always 1.
 
     Returns:
         {name: (function, [tf.TensorSpec of each parameter])}; each function returns {output name: tensor}.
@@ -93,7 +108,13 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
     def sample(seed, std):
         seed = tf.ensure_shape(seed, specs["seed"].shape)
         std = checks.rows(seed, checks.std(std, specs["std"]), "std")
-        return refined(to_latents(std[:, tf.newaxis] * row_noise(seed, latent_dim)))
+        if log_ratio is None:
+            return refined(to_latents(std[:, tf.newaxis] * row_noise(seed, [latent_dim])))
+        noise = row_noise(seed, [candidates, latent_dim + 1])
+        latents = to_latents(tf.reshape(std[:, tf.newaxis, tf.newaxis] * noise[..., :-1], [-1, latent_dim]))
+        latents = refined(latents)
+        taken = choice(tf.reshape(log_ratio(latents), [-1, candidates]), noise[..., -1])
+        return tf.gather(tf.reshape(latents, [-1, candidates, latent_dim]), taken, batch_dims=1)
 
     @shared("images_a", "images_b", "weight")
     def between(images_a, images_b, weight):

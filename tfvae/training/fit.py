@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfvae import config, data, evaluation, files, model, serving
 from tfvae.model import schedules
-from tfvae.training import callbacks, checkpoints, collapse, failures, runs, samplers
+from tfvae.training import callbacks, checkpoints, collapse, failures, ratios, runs, samplers
 
 
 def fit(settings):
@@ -65,7 +65,9 @@ def _fit(settings, folder, export_base):
         numbers = evaluation.measure(vae, images.test)
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
         sampler = samplers.make(vae, settings, lambda: images)
-        version = serving.export(vae, settings, export_base, runs.test_images(folder), settings.keep_versions, sampler)
+        ratio = ratios.make(vae, sampler, settings, lambda: images)
+        kept, versions = runs.test_images(folder), settings.keep_versions
+        version = serving.export(vae, settings, export_base, kept, versions, sampler, ratio)
     # The last: where it is, the run is finished; without it, --resume measures and exports.
     files.write(folder / "test.json", json.dumps(numbers, indent=2) + "\n")
     print(f"exported: {version}", flush=True)
@@ -90,6 +92,8 @@ def export_run(settings):
         recorded = dataclasses.replace(recorded, sampler=settings.sampler)
     if settings.refine != -1:
         recorded = dataclasses.replace(recorded, refine=settings.refine)
+    if settings.candidates:
+        recorded = dataclasses.replace(recorded, candidates=settings.candidates)
     test_images = runs.test_images(folder)
     vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
     if not checkpoints.restore(vae, folder / "checkpoints"):
@@ -97,7 +101,14 @@ def export_run(settings):
     with vae.averaged_weights():
         base = config.folder(settings.export_dir, "--export_dir") / name
         sampler = samplers.make(vae, recorded, lambda: _kept_data(recorded, folder))
-        return serving.export(vae, recorded, base, test_images, settings.keep_versions, sampler)
+        try:
+            ratio = ratios.make(vae, sampler, recorded, lambda: _kept_data(recorded, folder))
+        except config.UserError as error:
+            if settings.candidates:
+                raise
+            print(f"goes on with --candidates=1: {error}", file=sys.stderr)
+            ratio, recorded = None, dataclasses.replace(recorded, candidates=1)
+        return serving.export(vae, recorded, base, test_images, settings.keep_versions, sampler, ratio)
 
 
 def _kept_data(settings, folder):

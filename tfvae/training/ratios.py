@@ -1,0 +1,88 @@
+"""Which of several drawn codes becomes an image: a network that tells drawn codes from those of images decides.
+
+No sampler fits the codes of images exactly: it draws some colours too often and others hardly ever. A network that is
+trained to tell the two apart knows the logarithm of the ratio of their densities (Sugiyama et al. 2012), and of some
+candidates one that is chosen in proportion to this ratio is distributed more as the codes of images are
+(sampling-importance resampling: Rubin 1987; priors that reject: Bauer and Mnih 2019).
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_FEWEST = 1_000  # Training images; of fewer the network would learn each by heart.
+_MOST = 10_000
+_BATCH = 100
+_UNITS, _DROPOUT, _EPOCHS, _PATIENCE = 256, 0.3, 30, 4
+
+
+def make(vae, sampler, settings, load):
+    """Returns what `serving.export` takes as its log-ratio, as `--candidates` says; None where there is no choice.
+
+    Args:
+        vae: A `tfvae.VAE`; the weights are taken as they are.
+        sampler: What maps noise to latents, with `from_base`.
+        settings: A `config.ModelConfig`, with a seed.
+        load: Called without arguments, for the `data.Data` to learn from, where it is needed.
+    """
+    if settings.candidates == 1:
+        return None
+    images = load()
+    if images.num_training < _FEWEST:
+        return None
+    numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST)).astype(int)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *vae.image_shape], tf.uint8)], autograph=False)
+    def of_images(pixels):
+        return vae.refine(vae.encode(tf.cast(pixels, tf.float32) / 255).mean, settings.refine)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, vae.latent_dim])], autograph=False)
+    def of_noise(noise):
+        return vae.refine(sampler.from_base(noise), settings.refine)
+
+    noise = np.random.default_rng(settings.seed).standard_normal((len(numbers), vae.latent_dim), np.float32)
+    chunks = np.array_split(np.arange(len(numbers)), -(-len(numbers) // _BATCH))
+    codes = np.concatenate([of_images(tf.constant(images.images("train", numbers[chunk]))) for chunk in chunks])
+    drawn = np.concatenate([of_noise(tf.constant(noise[chunk])) for chunk in chunks])
+    log_ratio, accuracy = fit(np.float32(codes), np.float32(drawn), settings.seed)
+    print(
+        f"candidates: a network tells drawn codes from those of {len(numbers):,} images in {accuracy:.1%} of held-out "
+        f"ones (by chance: 50%); of {settings.candidates} it chooses one",
+        flush=True,
+    )
+    return log_ratio
+
+
+def fit(codes, drawn, seed=0):
+    """Trains a classifier, whose logit is the log-ratio of densities as there are as many of the one as of the other.
+
+    Args:
+        codes: [N, Z] float32, of images.
+        drawn: [N, Z] float32, by a sampler.
+        seed: Of the first weights, the order and the dropout.
+
+    Returns:
+        (a Keras model from [B, Z] to log p(codes) / p(drawn) [B, 1] in nats, its accuracy on the tenth held out).
+    """
+    inputs = np.concatenate([codes, drawn])
+    labels = np.repeat(np.float32([1, 0]), [len(codes), len(drawn)])
+    order = np.random.default_rng(seed).permutation(len(inputs))
+    held, rest = np.split(order, [len(order) // 10])
+    layers, glorot = keras.layers, keras.initializers.GlorotUniform
+    network = keras.Sequential([
+        keras.Input(codes.shape[1:]),
+        layers.Normalization(mean=codes.mean(axis=0), variance=codes.var(axis=0) + 1e-6),
+        layers.Dense(_UNITS, "silu", kernel_initializer=glorot(seed)),
+        layers.Dropout(_DROPOUT, seed=seed),
+        layers.Dense(_UNITS, "silu", kernel_initializer=glorot(seed + 1)),
+        layers.Dropout(_DROPOUT, seed=seed + 1),
+        layers.Dense(1, kernel_initializer="zeros"),
+    ])  # fmt: skip
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(1e-3), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
+    batches = tf.data.Dataset.from_tensor_slices((inputs[rest], labels[rest]))
+    batches = batches.shuffle(len(rest), seed=seed, reshuffle_each_iteration=True).batch(256)
+    validation = (inputs[held], labels[held])
+    stop = keras.callbacks.EarlyStopping(patience=_PATIENCE, restore_best_weights=True)
+    network.fit(batches, epochs=_EPOCHS, validation_data=validation, callbacks=[stop], shuffle=False, verbose=0)
+    return network, network.evaluate(*validation, verbose=0, return_dict=True)["binary_accuracy"]
