@@ -39,11 +39,11 @@ def test_a_choice_has_the_probabilities_of_its_weights():
 
 @pytest.mark.parametrize("candidates", [2, 8])
 def test_an_export_draws_what_was_drawn_too_seldom(candidates, tmp_path):
-    """Weights exp(2 z_0): of N(0, I) these make N((2, 0, 0), I), which candidates come nearer to the more they are."""
+    """Weights exp(2 std z_0) make N((2, 0, 0), I) of N(0, I); candidates come the nearer the more they are."""
     settings = config.TrainConfig(width=4, latent_dim=3, image_size=8, prior="normal", refine=0, candidates=candidates)
     vae = model.build(settings, (8, 8, 3), seed=0)
     images = np.zeros((1, 8, 8, 3), np.uint8)
-    version = serving.export(vae, settings, tmp_path, images, log_ratio=lambda latents: 2 * latents[:, :1])
+    version = serving.export(vae, settings, tmp_path, images, log_ratio=lambda x: 2 * x[:, 3:] * x[:, :1])
     served, seeds = serving.Served(version), serving.seeds(1, 0, 3000)
     drawn, latents = served.generate(seeds, 1.0)
     weights = np.exp(2 * np.random.default_rng(0).normal(size=(200_000, candidates)))
@@ -73,8 +73,8 @@ def test_codes_of_images_are_told_from_drawn_ones(capsys):
     log_ratio = ratios.make(vae, vae.prior, settings, lambda: Images(1000))
     (accuracy,) = re.findall(r"those of 1,000 images in ([\d.]+)% of held-out ones", capsys.readouterr().out)
     assert float(accuracy) > 90  # A fresh encoder gives all images almost one code.
-    codes = vae.refine(vae.encode(Images(1000).images("train", np.arange(20)) / np.float32(255)).mean, 0)
-    assert np.min(log_ratio(codes)) > 0
+    codes = vae.encode(Images(1000).images("train", np.arange(20)) / np.float32(255)).mean
+    assert np.min(log_ratio(np.concatenate([codes, np.ones((20, 1))], axis=1))) > 0
 
 
 def test_there_is_no_choice_of_one_or_by_few_images():

@@ -120,7 +120,7 @@ class ModelConfig(Settings):
         at_most=100,
     )
     candidates: int = option(
-        4,
+        8,
         "Codes that an export draws for each new image, of which it takes one: a network that is trained for it after "
         "training prefers what is drawn too seldom. 1, or fewer than 1,000 training images: no choice.",
         at_least=1,

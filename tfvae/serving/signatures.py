@@ -53,7 +53,8 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
         max_pixels: Largest image that is decoded, height times width.
         sampler: What maps noise to latents and back, with `from_base` and `to_base`; None for the model's prior.
         refine: `--refine` of the training: times that what is drawn is encoded and decoded again.
-        log_ratio: Gives latents [B, Z] the log [B, 1] of how much too seldom they are drawn; None: all are drawn right.
+        log_ratio: Gives latents and the std of their noise, [B, Z + 1], the log [B, 1] of how much too seldom they are
+            drawn; None: all are drawn right.
         candidates: How many of them are drawn for an image, of which one is taken; without `log_ratio` always 1.
 
     Returns:
@@ -113,7 +114,8 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
         noise = row_noise(seed, [candidates, latent_dim + 1])
         latents = to_latents(tf.reshape(std[:, tf.newaxis, tf.newaxis] * noise[..., :-1], [-1, latent_dim]))
         latents = refined(latents)
-        taken = choice(tf.reshape(log_ratio(latents), [-1, candidates]), noise[..., -1])
+        log_ratios = log_ratio(tf.concat([latents, tf.repeat(std, candidates)[:, tf.newaxis]], axis=1))
+        taken = choice(tf.reshape(log_ratios, [-1, candidates]), noise[..., -1])
         return tf.gather(tf.reshape(latents, [-1, candidates, latent_dim]), taken, batch_dims=1)
 
     @shared("images_a", "images_b", "weight")

@@ -13,11 +13,14 @@ import tensorflow as tf
 _FEWEST = 1_000  # Training images; of fewer the network would learn each by heart.
 _MOST = 10_000
 _BATCH = 100
+_STDS = (0.5, 1.25)  # Of the noise of drawn codes: the network is told which, so that it knows each ratio.
 _UNITS, _DROPOUT, _EPOCHS, _PATIENCE = 256, 0.3, 30, 4
 
 
 def make(vae, sampler, settings, load):
     """Returns what `serving.export` takes as its log-ratio, as `--candidates` says; None where there is no choice.
+
+    It is a model from latents and the standard deviation of their noise, [B, Z + 1], to logarithms [B, 1].
 
     Args:
         vae: A `tfvae.VAE`; the weights are taken as they are.
@@ -40,11 +43,14 @@ def make(vae, sampler, settings, load):
     def of_noise(noise):
         return vae.refine(sampler.from_base(noise), settings.refine)
 
-    noise = np.random.default_rng(settings.seed).standard_normal((len(numbers), vae.latent_dim), np.float32)
+    random = np.random.default_rng(settings.seed)
+    noise = random.standard_normal((len(numbers), vae.latent_dim), np.float32)
+    stds = np.float32(random.uniform(*_STDS, (len(numbers), 1)))
     chunks = np.array_split(np.arange(len(numbers)), -(-len(numbers) // _BATCH))
     codes = np.concatenate([of_images(tf.constant(images.images("train", numbers[chunk]))) for chunk in chunks])
-    drawn = np.concatenate([of_noise(tf.constant(noise[chunk])) for chunk in chunks])
-    log_ratio, accuracy = fit(np.float32(codes), np.float32(drawn), settings.seed)
+    drawn = np.concatenate([of_noise(tf.constant(stds[chunk] * noise[chunk])) for chunk in chunks])
+    codes, drawn = (np.concatenate([part, stds], axis=1) for part in (codes, drawn))
+    log_ratio, accuracy = fit(codes, drawn, settings.seed)
     print(
         f"candidates: a network tells drawn codes from those of {len(numbers):,} images in {accuracy:.1%} of held-out "
         f"ones (by chance: 50%); of {settings.candidates} it chooses one",
@@ -57,12 +63,12 @@ def fit(codes, drawn, seed=0):
     """Trains a classifier, whose logit is the log-ratio of densities as there are as many of the one as of the other.
 
     Args:
-        codes: [N, Z] float32, of images.
-        drawn: [N, Z] float32, by a sampler.
+        codes: [N, n] float32, of images.
+        drawn: [N, n] float32, by a sampler.
         seed: Of the first weights, the order and the dropout.
 
     Returns:
-        (a Keras model from [B, Z] to log p(codes) / p(drawn) [B, 1] in nats, its accuracy on the tenth held out).
+        (a Keras model from [B, n] to log p(codes) / p(drawn) [B, 1] in nats, its accuracy on the tenth held out).
     """
     inputs = np.concatenate([codes, drawn])
     labels = np.repeat(np.float32([1, 0]), [len(codes), len(drawn)])
