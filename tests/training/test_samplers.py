@@ -104,7 +104,7 @@ def trained(tmp_path_factory):
     settings = config.TrainConfig(
         data=str(place / "images"), data_dir=str(place / "data"), runs_dir=str(place / "runs"), name="run",
         export_dir=str(place / "saved_models"), image_size=8, width=4, latent_dim=2, epochs=2, lr=1e-2, batch_size=5,
-        jit=False, prior="normal", network="convolutional")  # fmt: skip
+        jit=False, prior="normal", network="convolutional", refine=0)  # fmt: skip
     return settings, training.fit(settings)
 
 
