@@ -17,16 +17,17 @@ def gaussian(number, mean, seed):
 
 
 def test_the_log_ratio_of_two_gaussians_is_found():
-    log_ratio, accuracy = ratios.fit(gaussian(4000, [0, 0], 0), gaussian(4000, [1, 0], 1))
+    log_ratio, accuracy = ratios.fit(gaussian(20_000, [0, 0], 0), gaussian(20_000, [1, 0], 1))
     points = gaussian(500, [0.5, 0], 2)
-    errors = np.abs(log_ratio(points)[:, 0] - (0.5 - points[:, 0]))  # -x^2/2 + (x - 1)^2/2
-    assert errors.mean() < 0.2
-    assert accuracy == pytest.approx(0.69, abs=0.05)  # Phi(1/2), that of the best classifier.
+    np.testing.assert_allclose(log_ratio(points)[:, 0], 0.5 - points[:, 0], atol=0.35)  # -x^2/2 + (x - 1)^2/2
+    assert accuracy == pytest.approx(0.69, abs=0.03)  # Phi(1/2), that of the best classifier.
 
 
 def test_the_same_codes_give_the_same_network():
     codes, drawn = gaussian(300, [0, 0], 0), gaussian(300, [1, 0], 1)
-    one, other = (ratios.fit(codes, drawn, seed=3)[0] for _ in range(2))
+    one = ratios.fit(codes, drawn, seed=3)[0]
+    tf.random.set_seed(7)  # What else a program draws is no concern of it.
+    other = ratios.fit(codes, drawn, seed=3)[0]
     np.testing.assert_array_equal(one(codes), other(codes))
 
 

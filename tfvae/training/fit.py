@@ -88,12 +88,9 @@ def export_run(settings):
     """
     name = settings.name or runs.newest(settings.runs_dir)
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
-    if settings.sampler != "as_trained":
-        recorded = dataclasses.replace(recorded, sampler=settings.sampler)
-    if settings.refine != -1:
-        recorded = dataclasses.replace(recorded, refine=settings.refine)
-    if settings.candidates:
-        recorded = dataclasses.replace(recorded, candidates=settings.candidates)
+    as_trained = {"sampler": "as_trained", "refine": -1, "candidates": 0}
+    given = {name: getattr(settings, name) for name in as_trained if getattr(settings, name) != as_trained[name]}
+    recorded = dataclasses.replace(recorded, **given)
     test_images = runs.test_images(folder)
     vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
     if not checkpoints.restore(vae, folder / "checkpoints"):
@@ -104,7 +101,7 @@ def export_run(settings):
         try:
             ratio = ratios.make(vae, sampler, recorded, lambda: _kept_data(recorded, folder))
         except config.UserError as error:
-            if settings.candidates:
+            if "candidates" in given:
                 raise
             print(f"goes on with --candidates=1: {error}", file=sys.stderr)
             ratio, recorded = None, dataclasses.replace(recorded, candidates=1)

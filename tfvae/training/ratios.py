@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.training import samplers
+
 _FEWEST = 1_000  # Training images; of fewer the network would learn each by heart.
 _MOST = 10_000
 _BATCH = 100
@@ -34,29 +36,45 @@ def make(vae, sampler, settings, load):
     if images.num_training < _FEWEST:
         return None
     numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST)).astype(int)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *vae.image_shape], tf.uint8)], autograph=False)
-    def of_images(pixels):
-        return vae.refine(vae.encode(tf.cast(pixels, tf.float32) / 255).mean, settings.refine)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, vae.latent_dim])], autograph=False)
-    def of_noise(noise):
-        return vae.refine(sampler.from_base(noise), settings.refine)
-
     random = np.random.default_rng(settings.seed)
     noise = random.standard_normal((len(numbers), vae.latent_dim), np.float32)
     stds = np.float32(random.uniform(*_STDS, (len(numbers), 1)))
-    chunks = np.array_split(np.arange(len(numbers)), -(-len(numbers) // _BATCH))
-    codes = np.concatenate([of_images(tf.constant(images.images("train", numbers[chunk]))) for chunk in chunks])
-    drawn = np.concatenate([of_noise(tf.constant(stds[chunk] * noise[chunk])) for chunk in chunks])
-    codes, drawn = (np.concatenate([part, stds], axis=1) for part in (codes, drawn))
-    log_ratio, accuracy = fit(codes, drawn, settings.seed)
+
+    def inputs(vectors, latents_of):
+        @tf.function(input_signature=[tf.TensorSpec([None, vae.latent_dim])], autograph=False)
+        def refined(vectors):
+            return vae.refine(latents_of(vectors), settings.refine)
+
+        parts = [refined(vectors[start : start + _BATCH]) for start in range(0, len(vectors), _BATCH)]
+        return np.concatenate([np.concatenate(parts), stds], axis=1)
+
+    codes = inputs(samplers.posterior_of(vae, images, "train", numbers).mean, tf.identity)
+    log_ratio, accuracy = fit(codes, inputs(stds * noise, sampler.from_base), settings.seed)
     print(
         f"candidates: a network tells drawn codes from those of {len(numbers):,} images in {accuracy:.1%} of held-out "
         f"ones (by chance: 50%); of {settings.candidates} it chooses one",
         flush=True,
     )
     return log_ratio
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches of 256, in another order each epoch; TensorFlow's own shuffling would depend on its global seed, too."""
+
+    def __init__(self, inputs, labels, random):
+        super().__init__()
+        self._inputs, self._labels, self._random = inputs, labels, random
+        self.on_epoch_end()
+
+    def on_epoch_end(self):
+        self._order = self._random.permutation(len(self._inputs))
+
+    def __len__(self):
+        return -(-len(self._order) // 256)
+
+    def __getitem__(self, number):
+        rows = self._order[256 * number : 256 * (number + 1)]
+        return self._inputs[rows], self._labels[rows]
 
 
 def fit(codes, drawn, seed=0):
@@ -72,7 +90,8 @@ def fit(codes, drawn, seed=0):
     """
     inputs = np.concatenate([codes, drawn])
     labels = np.repeat(np.float32([1, 0]), [len(codes), len(drawn)])
-    order = np.random.default_rng(seed).permutation(len(inputs))
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(inputs))
     held, rest = np.split(order, [len(order) // 10])
     layers, glorot = keras.layers, keras.initializers.GlorotUniform
     network = keras.Sequential([
@@ -86,9 +105,8 @@ def fit(codes, drawn, seed=0):
     ])  # fmt: skip
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(1e-3), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])
-    batches = tf.data.Dataset.from_tensor_slices((inputs[rest], labels[rest]))
-    batches = batches.shuffle(len(rest), seed=seed, reshuffle_each_iteration=True).batch(256)
     validation = (inputs[held], labels[held])
     stop = keras.callbacks.EarlyStopping(patience=_PATIENCE, restore_best_weights=True)
+    batches = _Batches(inputs[rest], labels[rest], random)
     network.fit(batches, epochs=_EPOCHS, validation_data=validation, callbacks=[stop], shuffle=False, verbose=0)
     return network, network.evaluate(*validation, verbose=0, return_dict=True)["binary_accuracy"]

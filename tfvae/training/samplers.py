@@ -39,19 +39,14 @@ def _aggregate(vae, settings, load):
     near zero and would make covariances that are singular, and the decoder has learned to draw samples.
     """
     images = load()
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *vae.image_shape], tf.uint8)], autograph=False)
-    def encode(pixels):
-        return vae.encode(tf.cast(pixels, tf.float32) / 255)
-
     random = np.random.default_rng(settings.seed)
     numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST_IMAGES)).astype(int)
-    posterior = _posterior(encode, images, "train", numbers)
+    posterior = posterior_of(vae, images, "train", numbers)
     noise = random.standard_normal((math.ceil(_CODES / len(numbers)), *posterior.mean.shape), np.float32)
     codes = posterior.sample(noise).numpy().reshape(-1, vae.latent_dim)
     components = max(1, min(settings.components, len(numbers) // (_IMAGES_PER_LATENT * vae.latent_dim)))
     mixture = fit(codes, components, settings.seed)
-    test = _posterior(encode, images, "test", np.arange(images.num_test))
+    test = posterior_of(vae, images, "test", np.arange(images.num_test))
     latents = test.sample(random.standard_normal(test.mean.shape, np.float32))
     rates = [f"{name} {float(tf.reduce_mean(test.log_prob(latents) - density.log_prob(latents))):.4g}"
              for name, density in (("its", mixture), ("the prior's", vae.prior))]  # fmt: skip
@@ -77,8 +72,13 @@ def fit(codes, components, seed=0):
     return Mixture.of(found.weights_, found.means_, np.swapaxes(found.precisions_cholesky_, 1, 2))
 
 
-def _posterior(encode, images, split, numbers):
-    """Returns the `DiagonalGaussian` [N, Z] of the images `numbers` of a split."""
+def posterior_of(vae, images, split, numbers):
+    """Returns the `DiagonalGaussian` [N, Z] of the images `numbers` of a split of a `data.Data`."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *vae.image_shape], tf.uint8)], autograph=False)
+    def encode(pixels):
+        return vae.encode(tf.cast(pixels, tf.float32) / 255)
+
     chunks = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
     batches = [encode(tf.constant(images.images(split, chunk))) for chunk in chunks]
     return DiagonalGaussian(*(tf.concat(parts, axis=0) for parts in zip(*batches, strict=True)))
