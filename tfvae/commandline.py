@@ -1,16 +1,18 @@
 """Settings -> absl flags -> settings -> flagfile text. Only this module and the entry points know flags."""
 
-import contextlib
 import dataclasses
 import inspect
-import io
+import re
 import sys
 import textwrap
+import warnings
 
 from absl import flags
 
 from tfvae import config, quiet
 
+_MOST_BYTES, _MOST_FILES = 1_000_000, 32  # Of a flagfile; of flagfiles that name others.
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 _DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
 
 
@@ -62,24 +64,83 @@ def parse(settings_class, argv):
     Raises:
         config.UserError: If a flag is unknown, of the wrong type or out of bounds.
     """
+    flag_values, rest = _parsed(settings_class, _with_files(settings_class, argv, []))
+    return _read(settings_class, flag_values), rest
+
+
+def _parsed(settings_class, argv):
+    """Returns (absl's values of flags, the arguments that are no flags), of arguments without flagfiles."""
     flag_values = flags.FlagValues()
-    flags.DEFINE_string("flagfile", "", "", flag_values=flag_values)
-    flags.DEFINE_string("undefok", "", "", flag_values=flag_values)
     _define(settings_class, flag_values)
     flag_values.set_gnu_getopt(True)
-    said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            rest = flag_values(["tfvae", *argv])[1:]
+        return flag_values, flag_values(["tfvae", *argv])[1:]
+    except flags.IllegalFlagValueError as error:
+        said = re.match(r"flag --(\w+)=(.*?): ", str(error), re.S)
+        fields = {field.name: field for field in dataclasses.fields(settings_class)}
+        if not said or said[1] not in fields:
+            raise config.UserError(" ".join(str(error).split())) from None
+        expected = _WORDS[type(fields[said[1]].default)]
+        raise config.UserError(f"--{said[1]} must be {expected}, got {said[2]!r}.") from None
+    except (flags.Error, ValueError) as error:
+        raise config.UserError(" ".join(str(error).split())) from None
+
+
+def _with_files(settings_class, argv, opened):
+    """Returns `argv` with the flags of each flagfile in its place; a mistake in one is told with the file's name.
+
+    Args:
+        settings_class: A subclass of `config.Settings`.
+        argv: The arguments.
+        opened: Paths of the flagfiles that were opened, to which this adds.
+    """
+    arguments, found = iter(argv), []
+    for argument in arguments:
+        if argument == "--":
+            return [*found, argument, *arguments]
+        name, equals, path = argument.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            found.append(argument)
+            continue
+        path = path if equals else next(arguments, "")
+        opened.append(path)
+        if len(opened) > _MOST_FILES:
+            raise config.UserError(
+                f"--flagfile={path}: expected at most {_MOST_FILES} flagfiles, none of which leads to itself."
+            )
+        lines = (line.strip() for line in _text_of(path).splitlines())
+        lines = [line for line in lines if line and not line.startswith(("#", "//"))]
+        lines = _with_files(settings_class, lines, opened)
+        try:
+            rest = _parsed(settings_class, lines)[1]
+        except config.UserError as error:
+            raise config.UserError(f"--flagfile={path}: {error}") from None
+        if rest:
+            shown = rest[0] if len(rest[0]) <= 80 else f"{rest[0][:80]}..."
+            raise config.UserError(f"--flagfile={path}: expected flags, one a line, got {shown!r}.")
+        found += lines
+    return found
+
+
+def _text_of(path):
+    """Returns what is in the flagfile `path`."""
+    flagfile = config.path_of(path)
+    try:
+        if not path or not flagfile.is_file():
+            got = "none" if not path else "a folder" if flagfile.is_dir() else "no such file"
+            got = "a device or a pipe" if path and flagfile.exists() and not flagfile.is_dir() else got
+            raise config.UserError(f"--flagfile={path}: expected a file of flags, one a line, got {got}.")
+        with open(flagfile, "rb") as file:
+            contents = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise config.UserError(f"--flagfile={path[:80]}: {error.strerror}.") from None
+    if len(contents) > _MOST_BYTES:
+        raise config.UserError(f"--flagfile={path}: expected a file of flags, got more than {_MOST_BYTES:,} bytes.")
+    try:
+        return contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise config.UserError(
-            f"--flagfile: expected a file of text, got the byte 0x{error.object[error.start]:02x}."
-        ) from None
-    except (flags.Error, OSError, ValueError, RecursionError) as error:
-        raise config.UserError(" ".join(str(error).split()).removeprefix("ERROR:: ")) from None
-    if said.getvalue():  # All that absl has to say is that a flagfile names itself, which it would go on without.
-        raise config.UserError("--flagfile: " + " ".join(said.getvalue().split()).removeprefix("Warning: "))
-    return _read(settings_class, flag_values), rest
+        byte = contents[error.start]
+        raise config.UserError(f"--flagfile={path}: expected a file of text, got the byte 0x{byte:02x}.") from None
 
 
 def read_flagfile(settings_class, path):
@@ -104,6 +165,7 @@ def run(settings_class, main, files=(0, 0)):
         files: The least and the largest number of such arguments; None for no largest.
     """
     quiet.hush()
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {_one_line(message)}\n"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # A file's name may be anything but UTF-8.
             stream.reconfigure(errors="backslashreplace")

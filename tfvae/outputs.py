@@ -4,10 +4,9 @@ An output is either one picture, `NAME.png`, or a folder of single files. Nothin
 """
 
 import contextlib
-import os
 import pathlib
 
-from tfvae.config import UserError, path_of
+from tfvae.config import UserError, check_writable, path_of
 
 _OTHER_PICTURES = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 _MOST_PIXELS = 100_000_000  # Of one picture: beyond that few programs open it.
@@ -44,8 +43,7 @@ def check(output, overwrite=False):
             if not overwrite and any(path.iterdir()):
                 raise UserError(f"--output: the folder {path} is not empty; name another one or add --overwrite.")
         folder = path
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"--output: no permission to write into {folder}.")
+    check_writable(folder, "--output")
     return path
 
 

@@ -115,8 +115,8 @@ def test_whatever_fails_in_drawing_ends_no_training(make, whole, monkeypatch, no
 
 def test_a_read_only_disk_is_one_line(make, tmp_path):
     with places.disk(tmp_path / "disk", "1m") as disk, places.read_only(disk):
-        refused(make(runs_dir=str(disk / "runs")), "--runs_dir: no permission to write into")
-        refused(make(export_dir=str(disk / "exports")), "--export_dir: no permission to write into")
+        refused(make(runs_dir=str(disk / "runs")), "--runs_dir: cannot write into .*Read-only file system")
+        refused(make(export_dir=str(disk / "exports")), "--export_dir: cannot write into .*Read-only file system")
         refused(make(data_dir=str(disk), cache="disk"), "--data_dir: cannot write .*Read-only file system")
     assert not (tmp_path / "runs_dir" / "run").exists()
 
@@ -176,10 +176,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(whole, make, tmp_pa
         newest.write_bytes(changed[damage])
     vae = _compiled(make(), (8, 8, 3), 5)
     assert checkpoints.restore(vae, folder) == 5
-    assert f"{newest} is damaged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{newest} is damaged (" in said and "): using the checkpoint before it.\n" in said and "Error" not in said
     checkpoints.set_aside_after(folder, 5)
     checkpoints.save(vae, folder, 7)
     assert {path.name for path in folder.glob("*.npz")} == {"000000005.npz", "000000007.npz"}
+
+
+def test_of_the_oldest_checkpoint_nothing_is_said_to_be_before_it(whole, make, tmp_path, capsys):
+    from tfvae.training.fit import _compiled
+
+    for step in (5, 10):
+        (tmp_path / f"{step:09d}.npz").write_bytes(b"")
+    assert checkpoints.restore(_compiled(make(), (8, 8, 3), 5), tmp_path) == 0
+    newest, oldest = capsys.readouterr().out.splitlines()
+    assert "using the checkpoint before it" in newest and "there is none before it" in oldest
 
 
 def test_every_flipped_bit_of_a_checkpoint_is_noticed_or_changes_nothing(whole, make):

@@ -2,8 +2,10 @@
 
 import ast
 import dataclasses
+import os
 import pathlib
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -82,21 +84,67 @@ def test_flagfiles_that_are_none_are_one_line(tmp_path, monkeypatch):
     (tmp_path / "itself").write_text(f"--flagfile={tmp_path / 'itself'}\n")
     (tmp_path / "one").write_text(f"--flagfile={tmp_path / 'other'}\n")
     (tmp_path / "other").write_text(f"--epochs=3\n--flagfile={tmp_path / 'one'}\n")
+    (tmp_path / "within").write_text(f"--epochs=3\n--flagfile={tmp_path / 'unknown'}\n")
+    (tmp_path / "many").write_text(f"--flagfile={tmp_path / 'empty'}\n" * 60_000)
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "zeros").write_bytes(bytes(900_000))
+    (tmp_path / "words").write_text("--epochs=3\na word\n")
+    (tmp_path / "large").write_text("\n" * 1_000_001)
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 4)
     (tmp_path / "nul").write_bytes(b"--data=a\0b\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "bad value").write_text("--epochs=0\n")
     for name, words in {
         "unknown": "Unknown command line flag 'colour'",
-        "itself": "--flagfile: Hit circular flagfile dependency",
-        "one": "--flagfile: Hit circular flagfile dependency",
-        "binary": "",
+        "itself": "at most 32 flagfiles, none of which leads to itself",
+        "one": "at most 32 flagfiles, none of which leads to itself",
+        "within": f"--flagfile={tmp_path / 'unknown'}: Unknown command line flag 'colour'",
+        "many": "at most 32 flagfiles, none of which leads to itself",
+        "binary": "expected a file of text, got the byte 0x80",
+        "zeros": "expected flags, one a line, got ",
+        "words": "expected flags, one a line, got 'a word'",
+        "large": "expected a file of flags, got more than 1,000,000 bytes",
+        "pipe": "got a device or a pipe",
         "nul": "--data must be one line, without control characters",
-        "folder": "folder",
-        "missing": "missing",
+        "folder": "expected a file of flags, one a line, got a folder",
+        "missing": "expected a file of flags, one a line, got no such file",
         "bad value": "--epochs must be at least 1, got 0",
     }.items():
-        assert words in ended(monkeypatch, config.TrainConfig, lambda *_: None, f"--flagfile={tmp_path / name}")
+        line = ended(monkeypatch, config.TrainConfig, lambda *_: None, f"--flagfile={tmp_path / name}")
+        assert words in line and len(line) < 1000 and (str(tmp_path) in line or name in ("nul", "bad value"))
+    for path, got in {"": "none", "/dev/zero": "a device or a pipe", "x" * 5000: "File name too long"}.items():
+        line = ended(monkeypatch, config.TrainConfig, lambda *_: None, "--flagfile", path)
+        assert got in line and len(line) < 1000
+
+
+def test_flagfiles_are_read_where_they_are_named(tmp_path):
+    (tmp_path / "inner").write_text("\ufeff// Notepad begins files so\n--epochs=3\n\n# and\n--lr=0.5\n", "utf-8")
+    (tmp_path / "outer").write_text(f"--epochs=2\n--flagfile={tmp_path / 'inner'}\n--width=7\n")
+    arguments = ["--lr=0.1", f"--flagfile={tmp_path / 'outer'}", "--width", "9", "file", "--", "--flagfile=none"]
+    settings, rest = commandline.parse(config.TrainConfig, arguments)
+    assert (settings.epochs, settings.lr, settings.width, rest) == (3, 0.5, 9, ["file", "--flagfile=none"])
+
+
+@pytest.mark.parametrize(
+    "flag, expected",
+    {
+        "refine=1.5": "a whole number, got '1.5'",
+        "jit=maybe": "true or false, got 'maybe'",
+        "lr=fast": "a number, got",
+    }.items(),
+)
+def test_a_value_of_another_kind_is_told_in_plain_words(flag, expected, monkeypatch):
+    line = ended(monkeypatch, config.TrainConfig, lambda *_: None, f"--{flag}")
+    assert line.startswith(f"error: --{flag.partition('=')[0]} must be {expected}")
+
+
+def test_a_warning_is_one_line(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["tfvae"])
+    monkeypatch.setattr("warnings.formatwarning", warnings.formatwarning)  # Put back afterwards.
+    commandline.run(config.TrainConfig, lambda *_: None)
+    shown = warnings.formatwarning(UserWarning("3 files\nare none"), UserWarning, "file.py", 3)
+    assert shown == "warning: 3 files\\nare none\n"
 
 
 @pytest.mark.parametrize("flag", ["data", "runs_dir", "export_dir", "data_dir"])
@@ -163,7 +211,7 @@ def test_what_is_no_export_is_one_line(exported, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, words in _others(tmp_path, exported).items():
         line = ended(monkeypatch, config.GenerateConfig, generate.main, f"--model={tmp_path / name}")
-        assert words in line
+        assert words in line and "experimental_io_device" not in line
     assert not (tmp_path / "samples.png").exists()
 
 

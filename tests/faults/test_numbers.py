@@ -84,7 +84,7 @@ def test_too_few_images_say_how_many_are_needed(trains, tmp_path):
 def test_pixels_that_are_no_colours_are_named(trains, tmp_path, value):
     images = np.zeros((20, 8, 8, 3), np.float32)
     images[7, 2, 3, 1] = value
-    assert "expected floats from 0 to 1, got values from " in trains(data=arrays(tmp_path, images))
+    assert f"expected floats from 0 to 1, got {value} in image 7." in trains(data=arrays(tmp_path, images))
 
 
 def test_one_latent_and_thousands(trains):

@@ -213,10 +213,26 @@ def test_a_disk_that_is_full_is_one_line(command, folder, monkeypatch):
         assert "--output: cannot write" in refused(command, name) and names(folder) == []
 
 
-def test_a_folder_without_permission_is_one_line(folder, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda *_: False)  # For root everything is allowed.
-    with pytest.raises(config.UserError, match="--output: no permission to write into"):
-        outputs.check("samples.png")
+def test_a_folder_without_permission_is_one_line(folder, tmp_path):
+    tmp_path.chmod(0o755)
+    if not os.geteuid():
+        os.seteuid(65534)  # For root everything is allowed.
+    else:
+        tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(config.UserError, match="--output: cannot write into .*Permission denied"):
+            outputs.check("samples.png")
+    finally:
+        os.seteuid(os.getuid())
+        tmp_path.chmod(0o755)
+
+
+def test_a_file_system_that_holds_no_files_is_one_line():
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("there is no /proc here")
+    for refusing in (lambda: outputs.check("/proc/self/samples.png"), lambda: config.folder("/proc/self", "--output")):
+        with pytest.raises(config.UserError, match="--output: cannot write into /proc/self: "):
+            refusing()
 
 
 @only_colour

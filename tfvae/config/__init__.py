@@ -4,7 +4,7 @@ A command's settings are a frozen dataclass. `commandline` makes flags of its fi
 dataclass as its argument, and a run keeps it as `runs/NAME/flags.cfg`. Nothing here imports TensorFlow.
 """
 
-from tfvae.config.paths import check_name, folder, path_of
+from tfvae.config.paths import check_name, check_writable, folder, path_of
 from tfvae.config.serving import (
     ClientConfig,
     EvaluateConfig,
@@ -30,6 +30,7 @@ __all__ = [
     "TrainConfig",
     "UserError",
     "check_name",
+    "check_writable",
     "default_name",
     "folder",
     "option",

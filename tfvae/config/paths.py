@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import tempfile
 
 from tfvae.settings import UserError
 
@@ -25,9 +26,17 @@ def folder(path, flag):
         raise UserError(f"{flag}: {error.strerror}: {path}.") from None
     if not there.is_dir():
         raise UserError(f"{flag} must be a folder, but {there} is a file.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{flag}: no permission to write into {there}.")
+    check_writable(there, flag)
     return path
+
+
+def check_writable(folder, flag):
+    """Raises UserError, which names `flag`, where no file can be made in `folder`."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # Permissions alone would not tell of file systems that hold no files.
+            pass
+    except OSError as error:
+        raise UserError(f"{flag}: cannot write into {folder}: {error.strerror}.") from None
 
 
 def check_name(name):

@@ -28,28 +28,27 @@ def _uint8(array, where):
         return array
     if array.dtype == np.uint16:
         return (array >> 8).astype(np.uint8)  # As PNG readers take 16 bits to 8.
+    floats = np.issubdtype(array.dtype, np.floating)
+    if not floats and not np.issubdtype(array.dtype, np.integer):
+        raise config.UserError(f"{where}: expected numbers, got {array.dtype}.")
+    kind, most = ("floats", 1) if floats else ("integers", 255)
     parts = []
-    for start in range(0, len(array), 1024):  # In parts, for a float copy of everything may not fit.
-        part = array[start : start + 1024]
-        if np.issubdtype(array.dtype, np.floating):
-            if not np.isfinite(part).all() or part.min() < 0 or part.max() > 1:
-                raise config.UserError(
-                    f"{where}: expected floats from 0 to 1, got values from {part.min()} to {part.max()}."
-                )
-            parts.append(np.round(part.astype(np.float64) * 255).astype(np.uint8))
-        elif np.issubdtype(array.dtype, np.integer):
-            if part.min() < 0 or part.max() > 255:
-                raise config.UserError(f"{where}: expected integers from 0 to 255, got {part.min()} to {part.max()}.")
-            parts.append(part.astype(np.uint8))
-        else:
-            raise config.UserError(f"{where}: expected numbers, got {array.dtype}.")
+    for start in range(0, len(array), 128):  # In parts, for a float copy of everything may not fit.
+        part = array[start : start + 128]
+        wrong = np.argwhere(~((part >= 0) & (part <= most)))  # NaN is in no range.
+        if len(wrong):
+            got = f"{part[tuple(wrong[0])]} in image {start + wrong[0][0]}"
+            raise config.UserError(f"{where}: expected {kind} from 0 to {most}, got {got}.")
+        parts.append((np.round(part.astype(np.float64) * 255) if floats else part).astype(np.uint8))
     return np.concatenate(parts)
 
 
 def _checked(array, where):
     """Returns images as [N, h, w, 1, 3 or 4] uint8."""
-    if not _is_image_array(array) or 0 in array.shape:
-        shape = list(array.shape)
+    shape = list(array.shape)
+    if _is_image_array(array) and 0 in shape:
+        raise config.UserError(f"{where}: expected images, got none: shape {shape}.")
+    if not _is_image_array(array):
         raise config.UserError(f"{where}: expected images [N, H, W] or [N, H, W, 1, 3 or 4], got shape {shape}.")
     return _uint8(array, where)[..., np.newaxis] if array.ndim == 3 else _uint8(array, where)
 
@@ -64,6 +63,8 @@ def _read(path):
             wanted = _TRAINING + _VALIDATION + _TEST + _ALONE
             keys = [key for key in opened.files if key in wanted] or opened.files
             return {key: opened[key] for key in keys}
+    except MemoryError as error:
+        raise config.UserError(f"{path}: not enough memory: {' '.join(str(error).split())}.") from None
     except (
         ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error, tokenize.TokenError
     ) as error:  # fmt: skip

@@ -256,7 +256,6 @@ def nowhere(origins, shape, settings):
         return lambda numbers: tf.map_fn(
             lambda number: prepare(origin.fetch(tf.gather(held, number))),
             numbers,
-            parallel_iterations=16,
             fn_output_signature=tf.TensorSpec(shape[:3], tf.uint8),
         )
 

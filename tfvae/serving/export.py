@@ -1,5 +1,6 @@
 """A model written as a SavedModel: temporary name, flushed to disk, renamed to the next version."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -30,7 +31,8 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
         test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
         keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
         sampler: What codes are drawn from and walks go through, as for `signatures`; None for the model's prior.
-        log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken.
+        log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken,
+            and `settings` are written with one candidate.
 
     Returns:
         The `pathlib.Path` of the new version's folder.
@@ -38,6 +40,8 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
     Raises:
         config.UserError: If the folder cannot be written.
     """
+    if log_ratio is None:
+        settings = dataclasses.replace(settings, candidates=1)
     base = pathlib.Path(base_dir)
     temporary = base / f"writing-{os.getpid()}"  # No number: TensorFlow Serving does not look into it.
     try:

@@ -93,7 +93,8 @@ class Served:
         try:
             self._loaded = tf.saved_model.load(str(self.path))  # Kept: it owns the weights.
         except Exception as error:  # A damaged file can raise nearly anything in there.
-            raise UserError(f"--model: cannot open {self.path}: {' '.join(str(error).split())[:200]}") from error
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]  # Advice to programmers follows.
+            raise UserError(f"--model: cannot open {self.path}: {reason[:200]}") from error
         self._signatures = self._loaded.signatures
         missing = [name for name in _NEEDED if name not in self._signatures]
         if missing:

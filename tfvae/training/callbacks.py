@@ -41,6 +41,12 @@ class Progress(keras.callbacks.Callback):
         self._signal = None
         self._saved_at = time.monotonic()
         self.losses = _read_losses(self._path, step)
+        if step and not np.isfinite(self.losses).all():
+            print(
+                f"{self._path} is damaged: it lacks {np.isnan(self.losses).sum():,} of the losses of {step:,} steps; "
+                "the training goes on without them.",
+                file=sys.stderr,
+            )
         self._written = 0  # The first writing rewrites the file: what a lost step recorded is gone from it.
 
     def __enter__(self):
@@ -50,7 +56,9 @@ class Progress(keras.callbacks.Callback):
         self._handlers = {number: signal.signal(number, self._interrupt) for number in ours}
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        if error is not None:
+            print(flush=True)  # Ends the line of the progress bar.
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -72,7 +80,7 @@ class Progress(keras.callbacks.Callback):
             if not np.isfinite(loss):
                 raise config.UserError(
                     f"The loss is {loss} at step {step + 1} (epoch {step // self._steps_per_epoch + 1}); "
-                    "checkpoints before it are kept. Try a lower --lr."
+                    "any checkpoint before it is kept. Try a lower --lr."
                 )
             self.losses.append(loss)
         self.step = len(self.losses)
@@ -165,6 +173,13 @@ class Records(keras.callbacks.Callback):
         lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else []
         files.write(self._metrics, "".join(f"{line}\n" for line in lines[:epoch]))
         self._validation = [_validation_loss(line) for line in lines[:epoch]]
+        whole = int(np.isfinite(self._validation).sum())
+        if whole < epoch:
+            print(
+                f"{self._metrics} is damaged: it has whole lines of {whole} of the {epoch} epochs before this; the "
+                "training goes on without the others.",
+                file=sys.stderr,
+            )
         self._board, self._told = None, set()
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -31,7 +31,7 @@ def save(vae, folder, step):
     arrays = [np.asarray(variable) for variable in _state(vae)]
     if not all(np.all(np.isfinite(array)) for array in arrays if array.dtype.kind == "f"):
         raise config.UserError(
-            f"Weights are not finite at step {step}; checkpoints before it are kept. Try a lower --lr."
+            f"Weights are not finite at step {step}; any checkpoint before it is kept. Try a lower --lr."
         )
     folder = pathlib.Path(folder)
     contents = {f"{index:04d}": array for index, array in enumerate(arrays)} | {"step": step}
@@ -42,8 +42,8 @@ def save(vae, folder, step):
             path.unlink()
     except OSError as error:
         raise config.UserError(
-            f"Cannot write a checkpoint into {folder}: {error.strerror or error}; those before it are kept, and "
-            "--resume goes on from them."
+            f"Cannot write a checkpoint into {folder}: {error.strerror or error}; any before it is kept, and "
+            "--resume goes on from the newest one."
         ) from None
 
 
@@ -76,7 +76,8 @@ def restore(vae, folder):
         try:
             arrays = _read(path, step)
         except Exception as error:  # A damaged file can raise nearly anything in there.
-            print(f"{path} is damaged ({type(error).__name__}): using the checkpoint before it.", flush=True)
+            before = ": using the checkpoint before it" if path != found[-1][1] else ", and there is none before it"
+            print(f"{path} is damaged ({' '.join(str(error).split()) or type(error).__name__}){before}.", flush=True)
             continue
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in state]:
             raise config.UserError(f"{path} is of another model than flags.cfg beside it describes.")

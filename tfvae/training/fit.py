@@ -1,6 +1,7 @@
 """A training, from settings to an exported model."""
 
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -66,8 +67,8 @@ def _fit(settings, folder, export_base):
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
         sampler = samplers.make(vae, settings, lambda: images)
         ratio = ratios.make(vae, sampler, settings, lambda: images)
-        kept, versions = runs.test_images(folder), settings.keep_versions
-        version = serving.export(vae, settings, export_base, kept, versions, sampler, ratio)
+        kept = runs.test_images(folder, lambda: runs.keep_data(folder, images))
+        version = serving.export(vae, settings, export_base, kept, settings.keep_versions, sampler, ratio)
     # The last: where it is, the run is finished; without it, --resume measures and exports.
     files.write(folder / "test.json", json.dumps(numbers, indent=2) + "\n")
     print(f"exported: {version}", flush=True)
@@ -91,15 +92,16 @@ def export_run(settings):
     as_trained = {"sampler": "as_trained", "refine": -1, "candidates": 0}
     given = {name: getattr(settings, name) for name in as_trained if getattr(settings, name) != as_trained[name]}
     recorded = dataclasses.replace(recorded, **given)
-    test_images = runs.test_images(folder)
+    load = functools.partial(_kept_data, recorded, folder)
+    test_images = runs.test_images(folder, load)
     vae = _compiled(recorded, test_images.shape[1:], steps_per_epoch=1)
     if not checkpoints.restore(vae, folder / "checkpoints"):
         raise config.UserError(f"{folder} has no checkpoint yet.")
     with vae.averaged_weights():
         base = config.folder(settings.export_dir, "--export_dir") / name
-        sampler = samplers.make(vae, recorded, lambda: _kept_data(recorded, folder))
+        sampler = samplers.make(vae, recorded, load)
         try:
-            ratio = ratios.make(vae, sampler, recorded, lambda: _kept_data(recorded, folder))
+            ratio = ratios.make(vae, sampler, recorded, load)
         except config.UserError as error:
             if "candidates" in given:
                 raise
@@ -109,9 +111,12 @@ def export_run(settings):
 
 
 def _kept_data(settings, folder):
-    """Returns the data that a run was trained on; UserError where they have changed."""
-    images = data.load(settings)
-    runs.keep_data(folder, images)
+    """Returns the data that a run was trained on; UserError where they have changed or are gone."""
+    try:
+        images = data.load(settings)
+        runs.keep_data(folder, images)
+    except config.UserError as error:
+        raise config.UserError(f"the data of {folder} are needed for this: {error}") from None
     return images
 
 

@@ -34,6 +34,11 @@ def make(vae, sampler, settings, load):
         return None
     images = load()
     if images.num_training < _FEWEST:
+        print(
+            f"candidates: no choice between drawn codes, for {images.num_training:,} training images are too few to "
+            f"learn one from ({_FEWEST:,} are enough)",
+            flush=True,
+        )
         return None
     numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST)).astype(int)
     random = np.random.default_rng(settings.seed)

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import sys
 
 import numpy as np
 
@@ -139,20 +140,45 @@ def keep_data(folder, images):
     counts = {"training": images.num_training, "validation": images.num_validation, "test": images.num_test}
     found = json.dumps({**counts, "names": names}, indent=2) + "\n"
     kept = folder / "data.json"
-    if kept.exists() and kept.read_text(encoding="utf-8") != found:
-        began = json.loads(kept.read_text(encoding="utf-8"))
+    if kept.exists() and kept.read_bytes() != found.encode("utf-8"):
+        try:
+            began = json.loads(kept.read_bytes())["training"]
+        except (ValueError, KeyError, TypeError):
+            raise config.UserError(
+                f"{kept} is damaged: it should say which images the run was started with. Where these are as "
+                "they were, delete it and go on."
+            ) from None
         raise config.UserError(
-            f"--data: {folder} was started with other images ({began['training']} for training, now "
-            f"{images.num_training}): put them back, or train again under another --name."
+            f"--data: {folder} was started with other images ({began} for training, now {images.num_training}): put "
+            "them back, or train again under another --name."
         )
-    if not kept.exists():
+    if not kept.exists() or _read_test_images(folder) is None:
         test_images = images.images("test", range(min(TEST_IMAGES, images.num_test)))
         files.write(folder / "test_images.npy", lambda file: np.save(file, test_images))
         files.write(kept, found)  # The last: where it is, the test images are whole.
 
 
-def test_images(folder):
-    """Returns the test images kept with a run, uint8 [n, H, W, C]; UserError where it never began."""
+def _read_test_images(folder):
+    try:
+        with open(folder / "test_images.npy", "rb") as file:
+            return np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, FileNotFoundError):
+        return None
+
+
+def test_images(folder, make_again):
+    """Returns the test images kept with a run, uint8 [n, H, W, C].
+
+    Args:
+        folder: The run folder.
+        make_again: Called without arguments where the file is damaged: to call `keep_data`.
+
+    Raises:
+        config.UserError: If the run never began.
+    """
     if not (folder / "test_images.npy").is_file():
         raise config.UserError(f"{folder} has no checkpoint yet.")
-    return np.load(folder / "test_images.npy", allow_pickle=False)
+    if _read_test_images(folder) is None:
+        print(f"{folder / 'test_images.npy'} is damaged: it is made again.", file=sys.stderr)
+        make_again()
+    return _read_test_images(folder)
