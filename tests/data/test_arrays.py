@@ -82,7 +82,7 @@ def with_nan():
     [
         ({"images": with_nan()}, "a.npz:images: expected floats from 0 to 1, got nan in image 3"),
         ({"images": np.full((9, 8, 9), 1.5)}, "expected floats from 0 to 1, got 1.5 in image 0"),
-        ({"images": np.full((9, 8, 9), -1)}, "expected integers from 0 to 255, got -1 to -1"),
+        ({"images": np.full((9, 8, 9), -1)}, "expected integers from 0 to 255, got -1 in image 0"),
         ({"images": np.zeros((9, 8, 9), complex)}, "expected numbers, got complex"),
         ({"x_train": np.zeros((9, 8))}, r"expected images \[N, H, W\] .* got shape \[9, 8\]"),
         ({"labels": np.zeros(9)}, "expected an array of images named x_train.* got labels"),

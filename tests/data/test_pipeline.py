@@ -54,10 +54,11 @@ def test_counts_and_element_spec(loaded):
     assert loaded.steps_per_epoch == 8  # ceil(37 / 5)
     assert loaded.names["train"] is None
     assert loaded.attributes == {"train": {}, "validation": {}, "test": {}}
-    for dataset in (loaded.training, loaded.training_from(7), loaded.validation, loaded.test):
+    held_out = {loaded.validation: 8, loaded.test: BATCH}  # At once, but not less than --batch_size.
+    for dataset, size in ({loaded.training: BATCH, loaded.training_from(7): BATCH} | held_out).items():
         images, weights = dataset.element_spec
-        assert (images.shape, images.dtype) == ((BATCH, 8, 9, 3), np.float32)
-        assert (weights.shape, weights.dtype) == ((BATCH,), np.float32)
+        assert (images.shape, images.dtype) == ((size, 8, 9, 3), np.float32)
+        assert (weights.shape, weights.dtype) == ((size,), np.float32)
 
 
 def test_no_image_is_lost_in_an_epoch_and_the_last_batch_is_padded(loaded):
@@ -111,12 +112,23 @@ def test_a_stream_from_a_late_step_starts_at_once(loaded):
 
 def test_held_out_splits_come_in_order_with_weights(loaded):
     for split, dataset, weights in (
-        ("validation", loaded.validation, [1] * 8 + [0] * 2),
+        ("validation", loaded.validation, [1] * 8),
         ("test", loaded.test, [1] * 4 + [0]),
     ):
         batches = list(dataset.as_numpy_iterator())
         assert np.concatenate([weight for _, weight in batches]).tolist() == weights
         np.testing.assert_array_equal(shown(batches), loaded.images(split))
+
+
+@pytest.mark.parametrize("count, size, batch_size, expected", [(250, 8, 5, 100), (40, 96, 5, 39), (9, 512, 5, 5)])
+def test_held_out_images_come_in_batches_of_bounded_size(count, size, batch_size, expected, tmp_path):
+    images = np.zeros([count, size, size, 1], np.uint8)
+    images[:, 0, 0, 0] = np.arange(count)
+    np.savez(tmp_path / "images.npz", train=images[:5], validation=images, test=images[:1])
+    settings = config.DataConfig(data=str(tmp_path / "images.npz"), image_size=size, batch_size=batch_size)
+    batches = list(data.load(settings).validation.as_numpy_iterator())
+    assert {len(one) for batch in batches for one in batch} == {expected}
+    assert shown(batches)[:, 0, 0, 0].tolist() == list(range(count))
 
 
 def test_all_caches_give_the_same(settings, loaded):

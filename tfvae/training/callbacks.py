@@ -112,7 +112,7 @@ def _read_losses(path, steps):
     """Returns the recorded loss of each of `steps` batches, nats per image, as a list; nan where none is recorded."""
     losses = [float("nan")] * steps
     if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
             for row in list(csv.reader(file))[1:]:
                 try:
                     losses[int(row[0]) - 1] = float(row[1])
@@ -170,7 +170,8 @@ class Records(keras.callbacks.Callback):
         self._refine = refine
         self._folder, self._images, self._progress, self._steps_per_epoch = folder, images, progress, steps_per_epoch
         self._metrics = folder / "metrics.jsonl"
-        lines = self._metrics.read_text(encoding="utf-8").splitlines() if self._metrics.exists() else []
+        text = self._metrics.read_text(encoding="utf-8", errors="replace") if self._metrics.exists() else ""
+        lines = text.splitlines()
         files.write(self._metrics, "".join(f"{line}\n" for line in lines[:epoch]))
         self._validation = [_validation_loss(line) for line in lines[:epoch]]
         whole = int(np.isfinite(self._validation).sum())
