@@ -40,7 +40,7 @@ def test_every_bound_is_held_and_named():
     [
         (["--image_size=4"], "--image_size must be at least 8, got 4."),
         (["--lr=nan"], "--lr must be a finite number, got nan."),
-        (["--epochs=many"], "flag --epochs=many"),
+        (["--epochs=many"], "--epochs must be a whole number, got 'many'."),
         (["--epoch=3"], "Unknown command line flag 'epoch'"),
         (["--beta=4"], "--beta needs --objective=beta, got --objective=elbo."),
         (["--sigma=0.1"], "--sigma needs --likelihood=gaussian_fixed"),

@@ -188,7 +188,8 @@ def test_of_the_oldest_checkpoint_nothing_is_said_to_be_before_it(whole, make, t
 
     for step in (5, 10):
         (tmp_path / f"{step:09d}.npz").write_bytes(b"")
-    assert checkpoints.restore(_compiled(make(), (8, 8, 3), 5), tmp_path) == 0
+    with pytest.raises(config.UserError, match="holds no readable checkpoint"):
+        checkpoints.restore(_compiled(make(), (8, 8, 3), 5), tmp_path)
     newest, oldest = capsys.readouterr().out.splitlines()
     assert "using the checkpoint before it" in newest and "there is none before it" in oldest
 

@@ -85,7 +85,7 @@ def test_flagfiles_that_are_none_are_one_line(tmp_path, monkeypatch):
     (tmp_path / "one").write_text(f"--flagfile={tmp_path / 'other'}\n")
     (tmp_path / "other").write_text(f"--epochs=3\n--flagfile={tmp_path / 'one'}\n")
     (tmp_path / "within").write_text(f"--epochs=3\n--flagfile={tmp_path / 'unknown'}\n")
-    (tmp_path / "many").write_text(f"--flagfile={tmp_path / 'empty'}\n" * 60_000)
+    (tmp_path / "many").write_text(f"--flagfile={tmp_path / 'empty'}\n" * 5_000)
     (tmp_path / "empty").write_text("")
     (tmp_path / "zeros").write_bytes(bytes(900_000))
     (tmp_path / "words").write_text("--epochs=3\na word\n")
