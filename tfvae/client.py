@@ -35,7 +35,7 @@ def main(settings, arguments):
             _save_grid(images, output)
         else:
             for number, contents in enumerate(images):
-                (output / f"{number:05d}.png").write_bytes(contents)
+                outputs.write(output / f"{number:05d}.png", contents)
     print(f"{len(images)} images from {settings.server}, model {settings.name}: {output}")
 
 

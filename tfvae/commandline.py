@@ -47,8 +47,8 @@ def _text(value):
 
 def flagfile(settings):
     """Returns `settings` as the text of an absl flagfile; `--flagfile` reads it back to the same settings."""
-    fields = (field for field in dataclasses.fields(settings) if field.metadata["recorded"])
-    return "".join(f"--{field.name}={_text(getattr(settings, field.name))}\n" for field in fields)
+    names = [field.name for field in dataclasses.fields(settings) if field.metadata["recorded"]]
+    return f"# {len(names)} settings\n" + "".join(f"--{name}={_text(getattr(settings, name))}\n" for name in names)
 
 
 def parse(settings_class, argv):
@@ -99,6 +99,8 @@ def _with_files(settings_class, argv, opened):
         if argument == "--":
             return [*found, argument, *arguments]
         name, equals, path = argument.partition("=")
+        if name in ("--undefok", "-undefok"):  # absl's own, with which a misspelt flag would be ignored.
+            raise config.UserError("Unknown command line flag 'undefok'.")
         if name not in ("--flagfile", "-flagfile"):
             found.append(argument)
             continue
@@ -112,7 +114,7 @@ def _with_files(settings_class, argv, opened):
         lines = [line for line in lines if line and not line.startswith(("#", "//"))]
         lines = _with_files(settings_class, lines, opened)
         try:
-            rest = _parsed(settings_class, lines)[1]
+            rest = ["--"] if "--" in lines else _parsed(settings_class, lines)[1]
         except config.UserError as error:
             raise config.UserError(f"--flagfile={path}: {error}") from None
         if rest:
@@ -144,7 +146,17 @@ def _text_of(path):
 
 
 def read_flagfile(settings_class, path):
-    """Returns the settings that the flagfile `path` holds; UserError where it holds anything else."""
+    """Returns the settings that the flagfile `path` holds, one that `flagfile` wrote.
+
+    Raises:
+        config.UserError: If it is cut short, or holds anything else.
+    """
+    text = _text_of(str(path))
+    wanted, found = re.match(r"# (\d+) settings$", text, re.M), len(re.findall("^--", text, re.M))
+    if not text.strip() or (wanted and int(wanted[1]) > found):
+        raise config.UserError(
+            f"{path}: expected {wanted[1] if wanted else 'all'} settings, got {found}: it is cut short."
+        )
     settings, rest = parse(settings_class, [f"--flagfile={path}"])
     if rest:
         raise config.UserError(f"{path}: expected flags only, got {rest[0]!r}.")

@@ -8,7 +8,9 @@ import numpy as np
 
 from tfvae import locks
 
-TEMPORARY = r"writing-(?P<process>\d+)"  # The name of a file half written, as `locks.remove_leftovers` takes it.
+TEMPORARY = (
+    r"\.tfvae-writing-(?P<process>\d+)"  # The name of what is half written, as `locks.remove_leftovers` takes it.
+)
 
 
 def flush(path):
@@ -31,7 +33,7 @@ def write(path, fill):
         OSError: If it cannot be written; what was there before stays, and nothing else.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f"writing-{os.getpid()}")
+    temporary = path.with_name(f".tfvae-writing-{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
             if callable(fill):

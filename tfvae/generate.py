@@ -26,7 +26,7 @@ def main(settings, _):
                 stop = min(start + _AT_ONCE, settings.num_images)
                 files, _ = served.generate_bytes(serving.seeds(settings.seed, start, stop), settings.std)
                 for number, contents in enumerate(files, start):
-                    (output / f"{number:05d}.png").write_bytes(contents)
+                    outputs.write(output / f"{number:05d}.png", contents)
                 progress.update(stop - start)
     print(f"{settings.num_images} new images from {served.path}: {output}")
     outputs.tell_older(output, [f"{number:05d}.png" for number in range(settings.num_images)])

@@ -54,6 +54,16 @@ def check_folder(output, overwrite=False):
     return check(output, overwrite)
 
 
+def write(path, contents):
+    """Writes a file of an output, bytes; where that fails, it is not left behind half written."""
+    try:
+        path.write_bytes(contents)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
 def tell_older(output, written):
     """Says how many files a folder still holds beside those just `written`, which --overwrite has left alone."""
     if output.is_dir():
@@ -79,6 +89,8 @@ def check_inputs(files):
     """Raises UserError, with its name, for the first of `files` that is not there or no file."""
     for file in files:
         path = pathlib.Path(file)
+        if not file:
+            raise UserError("Expected the name of an image, got ''.")
         if not path.is_file():
             there = "is a folder, not an image" if path.is_dir() else "is no ordinary file"
             raise UserError(f"{file}: {there if path.exists() else 'no such file'}.")

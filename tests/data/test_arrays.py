@@ -1,5 +1,7 @@
 """--data=FILE.npz and FILE.npy: keys, types and shapes of the arrays, and what is wrong with them in one line."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,58 @@ def test_a_file_that_is_no_array_is_one_line(tmp_path, name):
     with pytest.raises(config.UserError, match="expected arrays of numbers") as error:
         load(tmp_path / name)
     assert "\n" not in str(error.value)
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def test_archives_of_something_else_are_one_line(tmp_path):
+    np.save(tmp_path / "images.npy", GREY)
+    content = (tmp_path / "images.npy").read_bytes()
+    archive(tmp_path / "pictures.npz", {"1.png": b"\x89PNG", "images": b"no array"})
+    archive(tmp_path / "encrypted.npz", {"images.npy": content})
+    damaged = bytearray((tmp_path / "encrypted.npz").read_bytes())
+    for start in (damaged.index(b"PK\x01\x02") + 8, 6):
+        damaged[start] |= 1
+    (tmp_path / "encrypted.npz").write_bytes(damaged)
+    archive(tmp_path / "newer.npz", {"images.npy": content})
+    damaged = bytearray((tmp_path / "newer.npz").read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + 6] = 109
+    (tmp_path / "newer.npz").write_bytes(damaged)
+    for name, words in {"pictures": "got none", "encrypted": "is encrypted", "newer": "zip file version 10.9"}.items():
+        with pytest.raises(config.UserError, match=f"{name}.npz: expected .*{words}") as error:
+            load(tmp_path / f"{name}.npz")
+        assert "\n" not in str(error.value)
+
+
+def test_splits_of_other_channels_are_one_line(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((9, 8, 8, 3), np.uint8), x_test=np.zeros((9, 8, 8), np.uint8))
+    with pytest.raises(config.UserError, match="a.npz: expected splits with the same number of channels, got .*test"):
+        load(tmp_path / "a.npz")
+
+
+def test_a_header_that_claims_too_much_names_its_file(tmp_path):
+    with open(tmp_path / "a.npy", "wb") as file:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (99_999_999_999, 64, 64)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(bytes(1000))
+    with pytest.raises(config.UserError, match="a.npy: "):
+        load(tmp_path / "a.npy")
+
+
+def test_both_orders_of_bytes_are_the_same_images(tmp_path):
+    images = np.arange(9 * 64, dtype=np.uint16).reshape(9, 8, 8) * 100
+    for order in "<>":
+        np.save(tmp_path / f"{ord(order)}.npy", images.astype(f"{order}u2"))
+    one, other = (load(tmp_path / f"{ord(order)}.npy").images("train") for order in "<>")
+    np.testing.assert_array_equal(one, other)
+    assert one.max() > 100
+
+
+def test_a_data_dir_that_is_a_file_is_one_line(tmp_path):
+    np.save(tmp_path / "a.npy", GREY)
+    with pytest.raises(config.UserError, match="--data_dir must be a folder, but .*a.npy is a file"):
+        data.load(config.DataConfig(data="avatars", data_dir=str(tmp_path / "a.npy")))

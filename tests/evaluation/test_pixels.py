@@ -1,5 +1,8 @@
 """Measures of pixels: SSIM and PSNR against their definitions, sharpness of known blur, copies that are there."""
 
+import math
+import types
+
 import numpy as np
 import pytest
 
@@ -73,3 +76,11 @@ def test_copies_are_found_exactly_and_distances_are_those_of_the_definition(rand
     np.testing.assert_allclose(distances, every.min(axis=1), atol=1e-6)
     assert numbers.tolist() == every.argmin(axis=1).tolist()
     assert distances[3] == 0 and numbers[3] == 41 and sum(done) == 50
+
+
+def test_of_images_without_edges_sharpness_says_nothing():
+    black = np.zeros((3, 8, 8, 3), np.float32)
+    scene = types.SimpleNamespace(test=types.SimpleNamespace(images=black), other=types.SimpleNamespace(images=black))
+    found = {}
+    sharpness.add(scene, lambda name, *values: found.update({name: values}), black)
+    assert math.isnan(found["sharpness"][0]) and math.isnan(found["sharpness"][1])

@@ -90,6 +90,8 @@ def test_flagfiles_that_are_none_are_one_line(tmp_path, monkeypatch):
     (tmp_path / "zeros").write_bytes(bytes(900_000))
     (tmp_path / "words").write_text("--epochs=3\na word\n")
     (tmp_path / "large").write_text("\n" * 1_000_001)
+    (tmp_path / "dashes").write_text("--epochs=3\n--\n")
+    (tmp_path / "undefok").write_text("--undefok=epohcs\n--epohcs=3\n")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 4)
     (tmp_path / "nul").write_bytes(b"--data=a\0b\n")
@@ -99,6 +101,8 @@ def test_flagfiles_that_are_none_are_one_line(tmp_path, monkeypatch):
         "unknown": "Unknown command line flag 'colour'",
         "itself": "at most 32 flagfiles, none of which leads to itself",
         "one": "at most 32 flagfiles, none of which leads to itself",
+        "dashes": "expected flags, one a line, got '--'",
+        "undefok": "Unknown command line flag 'undefok'",
         "within": f"--flagfile={tmp_path / 'unknown'}: Unknown command line flag 'colour'",
         "many": "at most 32 flagfiles, none of which leads to itself",
         "binary": "expected a file of text, got the byte 0x80",
@@ -112,7 +116,7 @@ def test_flagfiles_that_are_none_are_one_line(tmp_path, monkeypatch):
         "bad value": "--epochs must be at least 1, got 0",
     }.items():
         line = ended(monkeypatch, config.TrainConfig, lambda *_: None, f"--flagfile={tmp_path / name}")
-        assert words in line and len(line) < 1000 and (str(tmp_path) in line or name in ("nul", "bad value"))
+        assert words in line and len(line) < 1000 and (str(tmp_path) in line or name in ("nul", "bad value", "undefok"))
     for path, got in {"": "none", "/dev/zero": "a device or a pipe", "x" * 5000: "File name too long"}.items():
         line = ended(monkeypatch, config.TrainConfig, lambda *_: None, "--flagfile", path)
         assert got in line and len(line) < 1000

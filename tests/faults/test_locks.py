@@ -4,10 +4,11 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from compared import contents
 
-from tfvae import config, locks, training
+from tfvae import config, locks, pictures, training
 from tfvae.training import runs
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -94,16 +95,27 @@ def test_leftovers_go_only_where_their_process_is_gone_and_nobody_holds_them(tmp
     locks.remove_leftovers(tmp_path / "missing", r"(?P<process>\d+)")
 
 
+def test_a_picture_leaves_what_others_have_called_alike(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    (tmp_path / f"writing-{child.pid}").mkdir()
+    (tmp_path / f"writing-{child.pid}" / "novel").touch()
+    (tmp_path / f".tfvae-writing-{child.pid}").touch()
+    pictures.save(np.zeros((8, 8, 3)), tmp_path / "picture.png")
+    assert {path.name for path in tmp_path.iterdir()} == {f"writing-{child.pid}", "picture.png"}
+    assert (tmp_path / f"writing-{child.pid}" / "novel").exists()
+
+
 def test_a_start_that_was_killed_or_failed_leaves_the_name_free(make, images, tmp_path, no_export):
     folder = tmp_path / "runs_dir" / "run"
     folder.mkdir(parents=True)
-    for name in ("lock", "writing-123"):
+    for name in ("lock", ".tfvae-writing-123"):
         (folder / name).touch()
     with pytest.raises(config.UserError, match="expected at least one batch"):
         training.fit(make(batch_size=100))
     assert not folder.exists()
     training.fit(make(epochs=1))
-    assert (folder / "test.json").exists() and not (folder / "writing-123").exists()
+    assert (folder / "test.json").exists() and not (folder / ".tfvae-writing-123").exists()
 
 
 def test_a_run_without_a_checkpoint_continues_from_its_first_step(make, whole, no_export):

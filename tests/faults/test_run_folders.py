@@ -3,9 +3,11 @@
 import dataclasses
 import shutil
 
+import numpy as np
 import pytest
 
 from tfvae import config, training
+from tfvae.training import callbacks
 
 
 @pytest.fixture
@@ -50,6 +52,67 @@ def test_damaged_test_images_are_made_again(begun, no_export, capsys):
     assert "test_images.npy is damaged: it is made again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("others", ["shape", "type", "size of the images", "empty", "more", "header"])
+def test_test_images_that_cannot_be_those_are_made_again(begun, no_export, others):
+    run, settings = begun
+    path = run / "test_images.npy"
+    content = path.read_bytes()
+    images = np.load(path, allow_pickle=False)
+    changed = {
+        "shape": np.zeros(3),
+        "type": images.astype(int),
+        "size of the images": images[:, 1:],
+        "empty": images[:0],
+    }
+    if others in changed:
+        np.save(path, changed[others])
+    else:
+        flipped = content[:8] + bytes([content[8] ^ 64]) + content[9:]
+        path.write_bytes({"more": content + b"1", "header": flipped}[others])
+    training.fit(settings)
+    assert path.read_bytes() == content
+
+
+def test_settings_that_are_cut_short_are_one_line(begun, no_export):
+    run, settings = begun
+    whole = (run / "flags.cfg").read_text().splitlines(keepends=True)
+    for lines in ([], whole[:1], whole[:-1]):
+        (run / "flags.cfg").write_text("".join(lines))
+        with pytest.raises(config.UserError, match=f"flags.cfg: expected .* settings, got {max(0, len(lines) - 1)}"):
+            training.fit(settings)
+
+
+def test_a_quotation_mark_in_the_losses_loses_one_of_them(tmp_path):
+    rows = ["step,loss", *(f"{step},{step}.5" for step in range(1, 41))]
+    rows[7] = '"' + rows[7][1:]
+    rows += ["41,9", "0,9", "-1,9", f"{'9' * 5000},9", "3"]
+    (tmp_path / "losses.csv").write_text("\n".join(rows))
+    losses = callbacks._read_losses(tmp_path / "losses.csv", 40)
+    assert [step for step, loss in enumerate(losses, 1) if np.isnan(loss)] == [7]
+    assert losses[39] == 40.5 and losses[2] == 3.5
+
+
+@pytest.mark.parametrize("name", ["lock", "metrics.jsonl", "test_images.npy", "loss_per_batch.csv", "checkpoints"])
+def test_what_is_in_the_place_of_a_file_is_named(begun, no_export, name):
+    run, settings = begun
+    if name == "checkpoints":
+        shutil.rmtree(run / name)
+        (run / name).write_text("mine")
+    else:
+        (run / name).unlink()
+        (run / name).mkdir()
+    with pytest.raises(config.UserError, match=f"run: cannot go on: .*{run / name}; once that is mended, --resume"):
+        training.fit(settings)
+    assert (run / name).exists()
+
+
+def test_a_run_is_exported_to_where_it_was_to_be(begun, no_export, tmp_path, monkeypatch):
+    run, settings = begun
+    monkeypatch.chdir(tmp_path)
+    version = training.fit(dataclasses.replace(settings, export_dir=config.TrainConfig.export_dir))
+    assert version == tmp_path / "export_dir" / "run" / "1"
+
+
 def test_an_export_that_needs_data_that_are_gone_says_so(whole, tmp_path, no_export):
     run = tmp_path / "runs_dir" / "run"
     shutil.copytree(whole, run)
@@ -66,7 +129,7 @@ def test_an_export_that_needs_data_that_are_gone_says_so(whole, tmp_path, no_exp
 )
 def test_damaged_records_are_told_and_the_run_goes_on(begun, no_export, capsys, name, words):
     run, settings = begun
-    for content in (b"\xff\x00\n" * 3, b"step,loss\n1,2\n"):
+    for content in (b"\xff\x00\n" * 3, b"step,loss\n1,2\n", bytes(200_000)):
         (run / name).write_bytes(content)
         training.fit(settings)
         said = capsys.readouterr().err

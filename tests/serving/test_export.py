@@ -155,16 +155,16 @@ def test_keep_versions_deletes_the_oldest_versions_and_nothing_else(exported, qu
     (base / "0").mkdir()  # A number, but no version.
     (base / "0" / "notes.txt").write_text("mine")
     (base / "notes").mkdir()
-    (base / "writing-1").mkdir()  # An export that another process writes.
+    (base / ".tfvae-writing-1").mkdir()  # An export that another process writes.
     export(exported, other)
     (base / "4").symlink_to(other / "1")
     assert export_keeping(exported, base, 2) == base / "5"
-    assert sorted(path.name for path in base.iterdir()) == ["0", "3", "4", "5", "notes", "writing-1"]
+    assert sorted(path.name for path in base.iterdir()) == [".tfvae-writing-1", "0", "3", "4", "5", "notes"]
     assert (base / "0" / "notes.txt").read_text() == "mine" and (other / "1" / "saved_model.pb").is_file()
     assert export_keeping(exported, base, 9) == base / "6"
     assert {"3", "5"} <= {path.name for path in base.iterdir()}
     assert export_keeping(exported, base, 1) == base / "7"
-    assert sorted(path.name for path in base.iterdir()) == ["0", "4", "7", "notes", "writing-1"]
+    assert sorted(path.name for path in base.iterdir()) == [".tfvae-writing-1", "0", "4", "7", "notes"]
 
 
 def test_old_versions_go_only_once_the_new_one_is_there(exported, quick, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ def version(folder, modified=1):
 def test_a_name_means_its_newest_version_and_nothing_the_newest_export(tmp_path):
     versions = [version(tmp_path / "a" / number, modified) for number, modified in (("2", 50), ("9", 60), ("10", 40))]
     other = version(tmp_path / "b" / "1", 55)
-    version(tmp_path / "b" / "writing-7", 99)  # An export that is being written.
+    version(tmp_path / "b" / ".tfvae-writing-7", 99)  # An export that is being written.
     (tmp_path / "a" / "11").mkdir()  # A version without a model.
     (tmp_path / "README.md").touch()
     assert serving.find(str(tmp_path / "a")) == versions[2]

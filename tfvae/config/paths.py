@@ -13,11 +13,11 @@ def path_of(text):
     return pathlib.Path(os.path.expanduser(text))
 
 
-def folder(path, flag):
+def folder(path, flag, writable=True):
     """Returns the folder `path`, ~ expanded, which may not exist yet.
 
     Raises:
-        UserError: If it could not be made or written; the message names `flag`.
+        UserError: If it could not be made or, where it is to be `writable`, written; the message names `flag`.
     """
     path = path_of(path)
     try:
@@ -26,7 +26,8 @@ def folder(path, flag):
         raise UserError(f"{flag}: {error.strerror}: {path}.") from None
     if not there.is_dir():
         raise UserError(f"{flag} must be a folder, but {there} is a file.")
-    check_writable(there, flag)
+    if writable:
+        check_writable(there, flag)
     return path
 
 

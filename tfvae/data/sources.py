@@ -14,6 +14,8 @@ def find(settings):
         UserError: If there are no such images.
     """
     name = settings.data
+    if settings.data_dir:
+        config.folder(settings.data_dir, "--data_dir", writable=False)
     if settings.archive and not name.startswith("cartoonset"):
         raise config.UserError(f"--archive needs --data=cartoonset10k or cartoonset100k, got --data={name}.")
     if name == "avatars" or name.startswith("avatars/"):

@@ -1,5 +1,7 @@
 """How sharp images are: blurred ones have smaller gradients than they should, speckled ones larger."""
 
+import math
+
 import numpy as np
 
 _AT_ONCE = 256
@@ -22,4 +24,4 @@ def gradient_magnitude(images):
 def add(scene, put, images, name="sharpness", words="mean gradient magnitude over that of test images"):
     """Adds the gradient magnitude of images over that of the test images."""
     real, *others = (gradient_magnitude(some) for some in (scene.test.images, images, scene.other.images))
-    put(name, *(one / real for one in others), "", "1", words)
+    put(name, *(one / real if real else math.nan for one in others), "", "1", words)

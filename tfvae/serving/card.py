@@ -71,7 +71,7 @@ def _inputs_or_outputs(specs):
     return ", ".join(f"`{name}` {spec['dtype']} {shape(spec)}" for name, spec in specs.items())
 
 
-def text(vae, settings, name, described):
+def text(vae, settings, name, described, candidates):
     """Returns the card as Markdown.
 
     Args:
@@ -79,6 +79,7 @@ def text(vae, settings, name, described):
         settings: The `config.TrainConfig` it was trained with.
         name: The export's name.
         described: The signatures as `signatures.json` holds them.
+        candidates: Codes of which one becomes an image.
     """
     height, width, channels = vae.image_shape
     rows = (
@@ -96,11 +97,12 @@ def text(vae, settings, name, described):
         width_setting=settings.width,
         sampler=_SAMPLERS[settings.sampler],
         signatures="\n".join(rows),
+        candidates=candidates,
         tensorflow=tf.__version__,
         keras=keras.__version__,
         **{
             key: getattr(settings, key)
             for key in ("data", "network", "likelihood", "prior", "objective", "epochs", "batch_size", "lr", "lr_end")
-            + ("seed", "fit", "background", "refine", "candidates")
+            + ("seed", "fit", "background", "refine")
         },
     )

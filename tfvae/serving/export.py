@@ -1,6 +1,5 @@
 """A model written as a SavedModel: temporary name, flushed to disk, renamed to the next version."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -31,8 +30,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
         test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
         keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
         sampler: What codes are drawn from and walks go through, as for `signatures`; None for the model's prior.
-        log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken,
-            and `settings` are written with one candidate.
+        log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken.
 
     Returns:
         The `pathlib.Path` of the new version's folder.
@@ -40,13 +38,11 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
     Raises:
         config.UserError: If the folder cannot be written.
     """
-    if log_ratio is None:
-        settings = dataclasses.replace(settings, candidates=1)
     base = pathlib.Path(base_dir)
-    temporary = base / f"writing-{os.getpid()}"  # No number: TensorFlow Serving does not look into it.
+    temporary = base / f".tfvae-writing-{os.getpid()}"  # No number: TensorFlow Serving does not look into it.
     try:
         base.mkdir(parents=True, exist_ok=True)
-        locks.remove_leftovers(base, r"(writing|deleting-\d+)-(?P<process>\d+)")
+        locks.remove_leftovers(base, r"\.tfvae-(writing|deleting-\d+)-(?P<process>\d+)")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:
@@ -56,7 +52,8 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
                     log_ratio, settings.candidates,
                 )  # fmt: skip
                 described = _write_saved_model(functions, temporary)
-                _write_extras(vae, settings, base.name, described, test_images, temporary / "assets.extra")
+                text = card.text(vae, settings, base.name, described, 1 if log_ratio is None else settings.candidates)
+                _write_extras(vae, settings, text, described, test_images, temporary / "assets.extra")
                 _flush(temporary)
                 version = _publish(temporary, base)
         finally:
@@ -95,7 +92,7 @@ def _plain(spec):
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def _write_extras(vae, settings, name, described, test_images, folder):
+def _write_extras(vae, settings, model_card, described, test_images, folder):
     folder.mkdir(exist_ok=True)
     contents = {
         "image_shape": list(vae.image_shape),
@@ -107,7 +104,7 @@ def _write_extras(vae, settings, name, described, test_images, folder):
     }
     (folder / "signatures.json").write_text(json.dumps(contents, indent=1) + "\n")
     (folder / "flags.cfg").write_text(commandline.flagfile(settings))
-    (folder / "model_card.md").write_text(card.text(vae, settings, name, described))
+    (folder / "model_card.md").write_text(model_card)
     (folder / "test_images").mkdir()
     for number, image in enumerate(test_images[:MOST_TEST_IMAGES]):
         pictures.save(image, folder / "test_images" / f"{number:02d}.png")
@@ -145,7 +142,9 @@ def _delete_old(newest, keep):
     # A folder with a number but no model in it is somebody else's, and so is what a link points to.
     older = [path for path in (newest.parent / str(number) for number in numbers) if _is_model(path) and path != newest]
     for path in older[: max(0, len(older) - keep + 1)]:
-        leaving = path.with_name(f"deleting-{path.name}-{os.getpid()}")  # At once: a server never sees half a version.
+        leaving = path.with_name(
+            f".tfvae-deleting-{path.name}-{os.getpid()}"
+        )  # At once: a server never sees half a version.
         try:
             path.rename(leaving)
             shutil.rmtree(leaving)

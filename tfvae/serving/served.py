@@ -93,7 +93,8 @@ class Served:
         try:
             self._loaded = tf.saved_model.load(str(self.path))  # Kept: it owns the weights.
         except Exception as error:  # A damaged file can raise nearly anything in there.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]  # Advice to programmers follows.
+            # The first sentence: advice to programmers follows.
+            reason = re.split(r"(?<=[.!?])\s", str(error).strip() or type(error).__name__)[0]
             raise UserError(f"--model: cannot open {self.path}: {reason[:200]}") from error
         self._signatures = self._loaded.signatures
         missing = [name for name in _NEEDED if name not in self._signatures]

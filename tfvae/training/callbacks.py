@@ -1,7 +1,6 @@
 """What happens beside the steps of a training: records, checkpoints, averaged validation, pictures, a clean end."""
 
 import contextlib
-import csv
 import gc
 import json
 import signal
@@ -112,12 +111,11 @@ def _read_losses(path, steps):
     """Returns the recorded loss of each of `steps` batches, nats per image, as a list; nan where none is recorded."""
     losses = [float("nan")] * steps
     if path.exists():
-        with open(path, newline="", encoding="utf-8", errors="replace") as file:
-            for row in list(csv.reader(file))[1:]:
-                try:
-                    losses[int(row[0]) - 1] = float(row[1])
-                except (IndexError, ValueError):
-                    continue  # Of a later step, or cut short.
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+            step, _, loss = line.partition(",")
+            if step.isdecimal() and 1 <= int(step[:20]) <= steps:  # Not of a later step.
+                with contextlib.suppress(ValueError):  # Cut short.
+                    losses[int(step) - 1] = float(loss)
     return losses
 
 

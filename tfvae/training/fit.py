@@ -28,13 +28,19 @@ def fit(settings):
         config.UserError: If the settings, the data or the folders are not usable, or the loss is not finite.
     """
     folder = runs.folder_of(settings)
-    export_base = config.folder(settings.export_dir, "--export_dir") / settings.run_name
     try:
         with runs.locked(folder):
-            settings = (runs.resume if settings.resume else runs.start)(settings, folder)
+            if settings.resume:
+                settings = runs.resume(settings, folder)
+            export_base = config.folder(settings.export_dir, "--export_dir") / settings.run_name
+            if not settings.resume:
+                runs.start(settings, folder)
             return _fit(settings, folder, export_base)
     except OSError as error:  # A full disk, say; what was written before it is whole.
-        raise config.UserError(f"{folder}: cannot go on: {error.strerror or error}; --resume continues.") from error
+        where = f": {error.filename}" if error.filename else ""
+        raise config.UserError(
+            f"{folder}: cannot go on: {error.strerror or error}{where}; once that is mended, --resume continues."
+        ) from error
 
 
 def _fit(settings, folder, export_base):
@@ -47,6 +53,7 @@ def _fit(settings, folder, export_base):
         if isinstance(error, OSError):
             raise config.UserError(f"--data={settings.data}: {error}") from error
         raise
+    (folder / "checkpoints").mkdir(exist_ok=True)
     runs.keep_data(folder, images)
     step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
     checkpoints.set_aside_after(folder / "checkpoints", step)

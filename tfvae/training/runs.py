@@ -50,7 +50,7 @@ def locked(folder):
     try:
         with locks.held(folder / _LOCK):
             # Nobody else writes here: what has a temporary name was left by a process that was killed.
-            for path in [*folder.glob("*writing*"), *folder.glob("*/*writing*")]:
+            for path in [*folder.glob(".tfvae-*"), *folder.glob("*/.tfvae-*")]:
                 if re.fullmatch(files.TEMPORARY, path.name):
                     locks.delete(path)
             try:
@@ -65,7 +65,7 @@ def locked(folder):
 
 
 def start(settings, folder):
-    """Writes the `flags.cfg` of a new run into its folder, and returns `settings`.
+    """Writes the `flags.cfg` of a new run into its folder.
 
     Raises:
         config.UserError: If the folder holds a run already, or cannot be written.
@@ -76,7 +76,6 @@ def start(settings, folder):
         files.write(folder / "flags.cfg", commandline.flagfile(settings))
     except OSError as error:
         raise config.UserError(f"--runs_dir: cannot write {folder}: {error.strerror}.") from None
-    return settings
 
 
 def forget(folder):
@@ -152,18 +151,23 @@ def keep_data(folder, images):
             f"--data: {folder} was started with other images ({began} for training, now {images.num_training}): put "
             "them back, or train again under another --name."
         )
-    if not kept.exists() or _read_test_images(folder) is None:
+    found_images = _read_test_images(folder)
+    if not kept.exists() or found_images is None or found_images.shape[1:] != images.image_shape:
         test_images = images.images("test", range(min(TEST_IMAGES, images.num_test)))
         files.write(folder / "test_images.npy", lambda file: np.save(file, test_images))
         files.write(kept, found)  # The last: where it is, the test images are whole.
 
 
 def _read_test_images(folder):
+    """Returns the test images kept with a run, uint8 [n, H, W, C]; None where they are damaged or not there."""
     try:
         with open(folder / "test_images.npy", "rb") as file:
-            return np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, FileNotFoundError):
+            found, more = np.load(file, allow_pickle=False), file.read(1)
+    except IsADirectoryError:
+        raise
+    except Exception:  # A damaged file can raise nearly anything in there.
         return None
+    return found if found.dtype == np.uint8 and found.ndim == 4 and len(found) and not more else None
 
 
 def test_images(folder, make_again):
