@@ -28,14 +28,15 @@ def fit(settings):
         config.UserError: If the settings, the data or the folders are not usable, or the loss is not finite.
     """
     folder = runs.folder_of(settings)
+    if not settings.resume:  # Else the run has recorded another one, perhaps.
+        config.folder(settings.export_dir, "--export_dir")
     try:
         with runs.locked(folder):
             if settings.resume:
                 settings = runs.resume(settings, folder)
-            export_base = config.folder(settings.export_dir, "--export_dir") / settings.run_name
-            if not settings.resume:
+            else:
                 runs.start(settings, folder)
-            return _fit(settings, folder, export_base)
+            return _fit(settings, folder, config.folder(settings.export_dir, "--export_dir") / settings.run_name)
     except OSError as error:  # A full disk, say; what was written before it is whole.
         where = f": {error.filename}" if error.filename else ""
         raise config.UserError(
