@@ -17,7 +17,7 @@ runtime and in TensorFlow Serving; no other code is needed.
 | latents | {latent_dim} |
 | network | {network}, width {width_setting}, {parameters:,} weights |
 | likelihood, prior, objective | {likelihood}, {prior}, {objective} |
-| new images and walks | through {sampler}, {refine} times encoded and decoded again, one of {candidates} |
+| new images and walks | through {sampler}{refined}{chosen} |
 | training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
 | files that come with other sizes | `--fit={fit}`, transparent pixels on {background} |
 | written by | TensorFlow {tensorflow}, Keras {keras} |
@@ -97,12 +97,13 @@ def text(vae, settings, name, described, candidates):
         width_setting=settings.width,
         sampler=_SAMPLERS[settings.sampler],
         signatures="\n".join(rows),
-        candidates=candidates,
+        refined=f"; {settings.refine} x encoded and decoded again" if settings.refine else "",
+        chosen=f"; one of {candidates} candidates" if candidates > 1 else "",
         tensorflow=tf.__version__,
         keras=keras.__version__,
         **{
             key: getattr(settings, key)
             for key in ("data", "network", "likelihood", "prior", "objective", "epochs", "batch_size", "lr", "lr_end")
-            + ("seed", "fit", "background", "refine")
+            + ("seed", "fit", "background")
         },
     )
