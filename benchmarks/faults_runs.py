@@ -20,8 +20,8 @@ _CHECKPOINT_MINUTES = 0.02
 _AIMS = {
     "while TFDS prepares": "data/**/incomplete.*",
     "in the first compilation": "runs/smoke/data.json",
-    "while a checkpoint is written": "runs/smoke/checkpoints/writing-*",
-    "while the export is written": "saved_models/smoke/writing-*",
+    "while a checkpoint is written": "runs/smoke/checkpoints/.tfvae-writing-*",
+    "while the export is written": "saved_models/smoke/.tfvae-writing-*",
 }
 
 
@@ -75,9 +75,9 @@ def _phase(place):
         return "after the end"
     if not (run / "data.json").exists():
         return "while TFDS prepares" if any(place.glob(_AIMS["while TFDS prepares"])) else "while data are read"
-    if any(export.glob("writing-*")):
+    if any(export.glob(".tfvae-writing-*")):
         return "while the export is written"
-    if any((run / "checkpoints").glob("writing-*")):
+    if any((run / "checkpoints").glob(".tfvae-writing-*")):
         return "while a checkpoint is written"
     if _lines(place) == _EPOCHS:
         return "after the last epoch, before the export"
@@ -148,7 +148,7 @@ def kills(number, seed, output):
         row = {"moment": _phase(place), "aimed": aim is not None}
         again = ["--resume"] if (place / "runs" / "smoke" / "flags.cfg").exists() else []
         code = _start(_command(place, archive, *again), place).wait()
-        left = [path.name for path in place.rglob("*") if re.search(r"writing-|incomplete\.", path.name)]
+        left = [path.name for path in place.rglob("*") if re.search(r"\.tfvae-|incomplete\.", path.name)]
         said = ((place / "log").read_text(errors="replace").splitlines() or [""])[-1]
         if code == 0:
             row |= {"happened": f"went on from step {step}", "equal": _result(place) == expected and not left}

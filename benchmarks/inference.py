@@ -33,7 +33,7 @@ from tfvae import commandline, config
 
 TASKS = ("generate", "encode", "reconstruct")
 BATCHES = (1, 32, 256)
-COMMANDS = ("train", "generate", "reconstruct", "interpolate", "export")
+COMMANDS = ("train", "generate", "reconstruct", "interpolate", "evaluate", "export", "client")
 LOAD = "import sys, tensorflow as tf; tf.saved_model.load(sys.argv[1])"
 
 

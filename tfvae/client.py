@@ -20,22 +20,24 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def main(settings, arguments):
-    action, *files = arguments
+    action, *paths = arguments
     if action not in _ACTIONS:
         raise config.UserError(f"Expected one of {', '.join(_ACTIONS)}, got {action!r}.")
     images_of, default, least, most = _ACTIONS[action]
-    if len(files) < least or (most is not None and len(files) > most):
-        raise config.UserError(f"Expected {least}{' or more' * (most is None)} files for {action}, got {len(files)}.")
-    outputs.check_inputs(files)
+    if len(paths) < least or (most is not None and len(paths) > most):
+        raise config.UserError(f"Expected {least}{' or more' * (most is None)} files for {action}, got {len(paths)}.")
+    outputs.check_inputs(paths)
     output = outputs.check(settings.output or default, settings.overwrite)
+    from tfvae import files  # Here, for --help and mistakes need no NumPy.
+
     server = remote.connect(settings.server, settings.name, settings.version, settings.timeout)
-    images = images_of(server, settings, files)
+    images = images_of(server, settings, paths)
     with outputs.reporting(output):
         if outputs.is_picture(output):
             _save_grid(images, output)
         else:
             for number, contents in enumerate(images):
-                outputs.write(output / f"{number:05d}.png", contents)
+                files.write(output / f"{number:05d}.png", contents)
     print(f"{len(images)} images from {settings.server}, model {settings.name}: {output}")
 
 

@@ -70,6 +70,8 @@ def parse(settings_class, argv):
 
 def _parsed(settings_class, argv):
     """Returns (absl's values of flags, the arguments that are no flags), of arguments without flagfiles."""
+    if any(re.match("--?undefok(=|$)", argument) for argument in argv):  # absl's own: misspelt flags would be ignored.
+        raise config.UserError("Unknown command line flag 'undefok'.")
     flag_values = flags.FlagValues()
     _define(settings_class, flag_values)
     flag_values.set_gnu_getopt(True)
@@ -99,8 +101,6 @@ def _with_files(settings_class, argv, opened):
         if argument == "--":
             return [*found, argument, *arguments]
         name, equals, path = argument.partition("=")
-        if name in ("--undefok", "-undefok"):  # absl's own, with which a misspelt flag would be ignored.
-            raise config.UserError("Unknown command line flag 'undefok'.")
         if name not in ("--flagfile", "-flagfile"):
             found.append(argument)
             continue
@@ -129,8 +129,8 @@ def _text_of(path):
     flagfile = config.path_of(path)
     try:
         if not path or not flagfile.is_file():
-            got = "none" if not path else "a folder" if flagfile.is_dir() else "no such file"
-            got = "a device or a pipe" if path and flagfile.exists() and not flagfile.is_dir() else got
+            kinds = {"none": not path, "a folder": flagfile.is_dir(), "a device or a pipe": flagfile.exists()}
+            got = next((kind for kind, it_is in kinds.items() if it_is), "no such file")
             raise config.UserError(f"--flagfile={path}: expected a file of flags, one a line, got {got}.")
         with open(flagfile, "rb") as file:
             contents = file.read(_MOST_BYTES + 1)
@@ -157,10 +157,7 @@ def read_flagfile(settings_class, path):
         raise config.UserError(
             f"{path}: expected {wanted[1] if wanted else 'all'} settings, got {found}: it is cut short."
         )
-    settings, rest = parse(settings_class, [f"--flagfile={path}"])
-    if rest:
-        raise config.UserError(f"{path}: expected flags only, got {rest[0]!r}.")
-    return settings
+    return parse(settings_class, [f"--flagfile={path}"])[0]
 
 
 def _one_line(error):

@@ -8,9 +8,8 @@ import numpy as np
 
 from tfvae import locks
 
-TEMPORARY = (
-    r"\.tfvae-writing-(?P<process>\d+)"  # The name of what is half written, as `locks.remove_leftovers` takes it.
-)
+# The name of what is half written, as `locks.remove_leftovers` takes it.
+TEMPORARY = r"\.tfvae-writing-(?P<process>\d+)"
 
 
 def flush(path):

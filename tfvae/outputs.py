@@ -54,16 +54,6 @@ def check_folder(output, overwrite=False):
     return check(output, overwrite)
 
 
-def write(path, contents):
-    """Writes a file of an output, bytes; where that fails, it is not left behind half written."""
-    try:
-        path.write_bytes(contents)
-    except OSError:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise
-
-
 def tell_older(output, written):
     """Says how many files a folder still holds beside those just `written`, which --overwrite has left alone."""
     if output.is_dir():

@@ -116,7 +116,7 @@ def test_flagfiles_that_are_none_are_one_line(tmp_path, monkeypatch):
         "bad value": "--epochs must be at least 1, got 0",
     }.items():
         line = ended(monkeypatch, config.TrainConfig, lambda *_: None, f"--flagfile={tmp_path / name}")
-        assert words in line and len(line) < 1000 and (str(tmp_path) in line or name in ("nul", "bad value", "undefok"))
+        assert words in line and len(line) < 1000 and (str(tmp_path) in line or name in ("nul", "bad value"))
     for path, got in {"": "none", "/dev/zero": "a device or a pipe", "x" * 5000: "File name too long"}.items():
         line = ended(monkeypatch, config.TrainConfig, lambda *_: None, "--flagfile", path)
         assert got in line and len(line) < 1000

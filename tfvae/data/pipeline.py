@@ -33,7 +33,7 @@ class Data:
 
     Batches are (images float32 [B, H, W, C] in [0, 1], weights float32 [B]). No image is lost and no batch is short:
     the last batch of an epoch is filled up with images of weight 0. B is --batch_size in training; held-out images come
-    in batches of up to 100.
+    in batches of up to 100, or of --batch_size.
 
     Attributes:
         image_shape: (H, W, C).

@@ -83,7 +83,9 @@ def _fill(origins, shape, write=lambda split, indices, decoded: None):
     arrived = {split: np.zeros(origin.count, bool) for split, origin in origins.items()}
     total = sum(origin.count for origin in origins.values())
     # Shown only where it takes long.
-    with tqdm(total=total, desc="Reading images", unit="", delay=2.0, mininterval=0.5, leave=False) as bar:
+    with tqdm(
+        total=total, desc="Reading images", unit="", delay=2.0, mininterval=0.5, leave=False, disable=None
+    ) as bar:
         for splits, indices, pixels in decoded(origins, shape):
             for split in origins:
                 mine = splits == split.encode()

@@ -142,9 +142,8 @@ def _delete_old(newest, keep):
     # A folder with a number but no model in it is somebody else's, and so is what a link points to.
     older = [path for path in (newest.parent / str(number) for number in numbers) if _is_model(path) and path != newest]
     for path in older[: max(0, len(older) - keep + 1)]:
-        leaving = path.with_name(
-            f".tfvae-deleting-{path.name}-{os.getpid()}"
-        )  # At once: a server never sees half a version.
+        # Renamed first, at once: a server never sees half a version.
+        leaving = path.with_name(f".tfvae-deleting-{path.name}-{os.getpid()}")
         try:
             path.rename(leaving)
             shutil.rmtree(leaving)

@@ -56,7 +56,7 @@ class Progress(keras.callbacks.Callback):
         return self
 
     def __exit__(self, error, *_):
-        if error is not None:
+        if error is not None and sys.stdout.isatty():
             print(flush=True)  # Ends the line of the progress bar.
         for number, handler in self._handlers.items():
             signal.signal(number, handler)

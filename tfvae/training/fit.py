@@ -54,7 +54,7 @@ def _fit(settings, folder, export_base):
         if isinstance(error, OSError):
             raise config.UserError(f"--data={settings.data}: {error}") from error
         raise
-    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "checkpoints").mkdir(exist_ok=True)  # Now: what is in its place is told before an epoch's work.
     runs.keep_data(folder, images)
     step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
     checkpoints.set_aside_after(folder / "checkpoints", step)

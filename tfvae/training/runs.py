@@ -182,7 +182,9 @@ def test_images(folder, make_again):
     """
     if not (folder / "test_images.npy").is_file():
         raise config.UserError(f"{folder} has no checkpoint yet.")
-    if _read_test_images(folder) is None:
+    found = _read_test_images(folder)
+    if found is None:
         print(f"{folder / 'test_images.npy'} is damaged: it is made again.", file=sys.stderr)
         make_again()
-    return _read_test_images(folder)
+        found = _read_test_images(folder)
+    return found
