@@ -20,24 +20,24 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def main(settings, arguments):
-    action, *paths = arguments
+    action, *files = arguments
     if action not in _ACTIONS:
         raise config.UserError(f"Expected one of {', '.join(_ACTIONS)}, got {action!r}.")
     images_of, default, least, most = _ACTIONS[action]
-    if len(paths) < least or (most is not None and len(paths) > most):
-        raise config.UserError(f"Expected {least}{' or more' * (most is None)} files for {action}, got {len(paths)}.")
-    outputs.check_inputs(paths)
+    if len(files) < least or (most is not None and len(files) > most):
+        raise config.UserError(f"Expected {least}{' or more' * (most is None)} files for {action}, got {len(files)}.")
+    outputs.check_inputs(files)
     output = outputs.check(settings.output or default, settings.overwrite)
-    from tfvae import files  # Here, for --help and mistakes need no NumPy.
-
     server = remote.connect(settings.server, settings.name, settings.version, settings.timeout)
-    images = images_of(server, settings, paths)
+    images = images_of(server, settings, files)
     with outputs.reporting(output):
         if outputs.is_picture(output):
             _save_grid(images, output)
         else:
+            from tfvae import pictures  # Here, for --help and mistakes need no Matplotlib.
+
             for number, contents in enumerate(images):
-                files.write(output / f"{number:05d}.png", contents)
+                pictures.save_bytes(contents, output / f"{number:05d}.png")
     print(f"{len(images)} images from {settings.server}, model {settings.name}: {output}")
 
 

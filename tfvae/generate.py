@@ -12,7 +12,7 @@ def main(settings, _):
     output = outputs.check(settings.output or "samples.png", settings.overwrite)
     import tqdm
 
-    from tfvae import files, pictures, serving  # Here: they take seconds, which --help and mistakes need not wait for.
+    from tfvae import pictures, serving  # Here: they take seconds, which --help and mistakes need not wait for.
 
     served = serving.open_export(settings)
     if outputs.is_picture(output):
@@ -24,9 +24,9 @@ def main(settings, _):
         with outputs.reporting(output), tqdm.tqdm(total=settings.num_images, unit="image", disable=None) as progress:
             for start in range(0, settings.num_images, _AT_ONCE):
                 stop = min(start + _AT_ONCE, settings.num_images)
-                pngs, _ = served.generate_bytes(serving.seeds(settings.seed, start, stop), settings.std)
-                for number, contents in enumerate(pngs, start):
-                    files.write(output / f"{number:05d}.png", contents)
+                files, _ = served.generate_bytes(serving.seeds(settings.seed, start, stop), settings.std)
+                for number, contents in enumerate(files, start):
+                    pictures.save_bytes(contents, output / f"{number:05d}.png")
                 progress.update(stop - start)
     print(f"{settings.num_images} new images from {served.path}: {output}")
     outputs.tell_older(output, [f"{number:05d}.png" for number in range(settings.num_images)])

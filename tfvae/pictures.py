@@ -100,6 +100,11 @@ def save(picture, path):
     _write(path, lambda file: Image.fromarray(picture).save(file, format="PNG"))
 
 
+def save_bytes(contents, path):
+    """Writes a picture that is the contents of a file already; as `save`, it is there whole or not at all."""
+    files.write(path, contents)
+
+
 def animation(images, path, milliseconds=80, there_and_back=True):
     """Writes images as an endless animation: `.gif`, or `.webp` without loss.
 

@@ -12,7 +12,7 @@ import pytest
 import test_cartoonset
 from compared import contents
 
-from tfvae import config, files, pictures, serving, training
+from tfvae import config, pictures, serving, training
 from tfvae.training import callbacks, checkpoints, runs
 
 
@@ -81,9 +81,9 @@ def test_a_full_disk_while_preparing_is_one_line_and_the_name_stays_free(make, t
 
 def test_a_full_disk_leaves_no_half_file_of_an_output(tmp_path):
     with places.disk(tmp_path / "disk", "64k") as disk:
-        files.write(disk / "small.png", b"1" * 1000)
+        pictures.save_bytes(b"1" * 1000, disk / "small.png")
         with pytest.raises(OSError, match="No space left"):
-            files.write(disk / "large.png", b"1" * 100_000)
+            pictures.save_bytes(b"1" * 100_000, disk / "large.png")
         assert [path.name for path in disk.iterdir()] == ["small.png"]
 
 
