@@ -29,7 +29,7 @@ def main(settings, files):
     if len(files) < 2:
         raise config.UserError(f"--model: {served.path} came without test images; name two files, A and B.")
     start, end = (served.read(file) for file in files)
-    walk = served.walk(start, end, settings.steps, settings.path, settings.space)
+    walk = served.walk(start, end, settings.steps, *settings.way)
     with outputs.reporting(output):
         if single:
             for number, image in enumerate(walk):

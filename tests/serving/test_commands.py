@@ -132,7 +132,7 @@ def test_files_of_one_name_are_kept_apart(command, exported, folder):
     assert names(folder / "out") == ["face-2.png", "face.png"]
 
 
-@pytest.mark.parametrize(("path", "space"), [("spherical", "base"), ("linear", "base"), ("linear", "latent")])
+@pytest.mark.parametrize(("path", "space"), [("wipe", ""), ("spherical", ""), ("linear", "base"), ("linear", "latent")])
 def test_interpolate_walks_from_a_to_b(command, exported, folder, path, space):
     a, b = (write(folder / name, image) for name, image in zip(("a.png", "b.png"), exported.test_images, strict=False))
     walk = (f"--path={path}", f"--space={space}", "--steps=5")
@@ -198,6 +198,7 @@ def test_mistakes_are_one_line(command, folder):
         (["interpolate", "a", "b", "c"], "Expected 0 to 2 arguments"),
         (["interpolate", "notes.txt", "missing.png"], "missing.png: no such file"),
         (["interpolate", "--steps=1"], "--steps must be at least 2"),
+        (["interpolate", "--space=latent"], "--space=latent needs --path=spherical or --path=linear, got --path=wipe."),
     ):
         assert words in refused(command, *arguments)
     assert names(folder) == ["file", "notes.txt", "shots"]

@@ -1,6 +1,7 @@
 """What an export answers is what the model answers in process, row by row."""
 
 import io
+import itertools
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfvae import config, model, serving
-from tfvae.serving.paths import slerp
+from tfvae.serving.paths import decided, slerp, wipe, wiped
 from tfvae.serving.signatures import signatures
 
 every_prior = pytest.mark.parametrize("exported", ["colour", "grey", "mixture"], indirect=True)
@@ -103,13 +104,29 @@ def numpy_slerp(a, b, weight):
     return ((1 - weight) * length_a + weight * length_b) * direction
 
 
-def test_walks_are_spherical_in_the_priors_noise(exported, images):
+def numpy_wiped(vae, image_a, image_b, weight):
+    """A frame of a walk, pixel by pixel, in double precision outside of the networks."""
+    ends = vae.decode(vae.encode(np.stack([image_a, image_b])).mean).numpy().astype(np.float64)
+    height, width, _ = image_a.shape
+    image = np.empty(ends[0].shape)
+    for y, x in itertools.product(range(height), range(width)):
+        of_b = min(max(weight * height - y, 0), 1)
+        image[y, x] = (1 - of_b) * ends[0, y, x] + of_b * ends[1, y, x]
+    for _ in range(5):
+        seen = vae.decode(vae.encode(np.float32(image)[np.newaxis]).mean).numpy()[0].astype(np.float64)
+        for y, x in itertools.product(range(height), range(width)):
+            (a, b), pixel = ends[:, y, x], seen[y, x]
+            of_b = ((pixel - a) @ (b - a)) / ((b - a) @ (b - a))
+            image[y, x] = a + min(max(2 * of_b - 0.5, 0), 1) * (b - a)
+    return vae.decode(vae.encode(np.float32(image)[np.newaxis]).mean).numpy()[0]
+
+
+def test_walks_pass_images_of_what_is_one_ends_or_the_others(exported, images):
     weight = np.float32([0.2, 0.5, 0.9])
-    others = images[::-1]
-    bases = [exported.vae.prior.to_base(exported.vae.encode(ends).mean).numpy() for ends in (images, others)]
-    path = np.stack([numpy_slerp(a, b, w) for a, b, w in zip(*bases, weight, strict=True) if not np.array_equal(a, b)])
-    answer = exported.served.interpolate(images, others, weight)[[0, 2]]  # The middle image is its own other end.
-    close(answer, exported.draw(exported.vae.prior.from_base(np.float32(path))))
+    answer = exported.served.interpolate(images, images[::-1], weight)
+    for number in (0, 2):  # The middle image is its own other end.
+        close(answer[number], numpy_wiped(exported.vae, images[number], images[2 - number], weight[number]))
+    close(exported.served.walk(images[0], images[2], 6)[1], answer[0])
 
 
 def test_walks_begin_and_end_at_the_reconstructions(exported, images):
@@ -135,7 +152,7 @@ def test_walks_of_every_path_and_space(exported, images, path, space):
 def test_an_export_without_the_base_space_walks_where_it_can(exported, images, monkeypatch):
     old = {name: one for name, one in exported.served._signatures.items() if not name.endswith("_base")}
     monkeypatch.setattr(exported.served, "_signatures", old)
-    for path, space in (("spherical", "base"), ("spherical", "latent"), ("linear", "latent")):
+    for path, space in (("wipe", "base"), ("spherical", "latent"), ("linear", "latent")):
         assert len(exported.served.walk(images[0], images[1], 3, path, space)) == 3
     with pytest.raises(config.UserError, match="--path=linear --space=base: .* was exported before"):
         exported.served.walk(images[0], images[1], 3, "linear", "base")
@@ -229,6 +246,48 @@ def test_max_pixels_is_a_constant_of_the_graph():
 def test_images_of_another_size_are_an_invalid_argument(exported):
     with pytest.raises((tf.errors.InvalidArgumentError, TypeError)):
         exported.served.reconstruct(np.zeros((1, 5, 5, exported.vae.image_shape[2])))
+
+
+def test_what_the_ends_share_stays_and_the_rest_changes_once_part_by_part():
+    """A model that knows 125 images, of three parts with one of five greys each, and gives any image the nearest."""
+    greys = list(itertools.product(np.float32([0, 0.2, 0.55, 0.7, 1]), repeat=3))
+    known = np.repeat(np.float32(greys), 2, axis=1)[:, :, np.newaxis, np.newaxis] * np.ones((1, 1, 3, 1), np.float32)
+
+    def encode(images):
+        errors = np.square(np.asarray(images)[:, np.newaxis] - known).sum(axis=(2, 3, 4))
+        return np.float32(errors.argmin(axis=1))
+
+    def decode(latents):
+        return known[np.int64(latents)]
+
+    steps = 10
+    weight = tf.linspace(0.0, 1.0, steps)
+    for a, b in ((0, 124), (7, 32), (40, 90), (3, 3)):
+        ends = (np.repeat(known[number : number + 1], steps, axis=0) for number in (a, b))
+        walk = decode(wiped(encode, decode, *ends, weight))[:, ::2, 0, 0]
+        np.testing.assert_array_equal(walk[[0, -1]], np.float32([greys[a], greys[b]]))
+        switches = [np.flatnonzero(np.diff(part)) for part in walk.T]
+        assert [len(switch) for switch in switches] == [int(x != y) for x, y in zip(greys[a], greys[b], strict=True)]
+        found = np.concatenate(switches)
+        assert (np.diff(found) > 0).all()  # From the top down, one after another.
+
+
+def test_a_wipe_has_the_upper_rows_of_the_one_and_the_lower_of_the_other():
+    a, b = np.zeros((3, 4, 2, 1), np.float32), np.ones((3, 4, 2, 1), np.float32)
+    rows = wipe(a, b, np.float32([0, 0.375, 1]))[..., 0]
+    np.testing.assert_array_equal(rows[..., 0], [[0, 0, 0, 0], [1, 0.5, 0, 0], [1, 1, 1, 1]])
+    np.testing.assert_array_equal(rows[..., 0], rows[..., 1])
+
+
+def test_a_pixel_takes_the_nearer_colour():
+    a, b = np.float32([0.2, 0.4, 0.6]), np.float32([0.6, 0.4, 0.2])
+    beside = np.float32([0.1, -0.2, 0.1])  # Across the line from a to b: no nearer to the one than to the other.
+    share = np.float32([-1, 0, 0.2, 0.4, 0.5, 0.6, 0.9, 2])[:, np.newaxis, np.newaxis, np.newaxis]
+    expected = np.float32([0, 0, 0, 0.3, 0.5, 0.7, 1, 1]).reshape(share.shape)
+    for aside in (0, 1):
+        close(decided(a + share * (b - a) + aside * beside, a, b), a + expected * (b - a))
+    alike = np.float32([[[[0.3, 0.3, 0.3]]]])
+    np.testing.assert_array_equal(decided(np.ones_like(alike), alike, alike), alike)
 
 
 def test_slerp_keeps_the_length_and_turns_evenly(random):

@@ -130,7 +130,7 @@ def test_an_old_run_is_exported_with_a_density_of_its_codes(trained):
     np.testing.assert_allclose(latents.mean(axis=0), codes.mean.mean(axis=0), atol=1.0 * spread.max())
     np.testing.assert_allclose(latents.std(axis=0), spread, rtol=0.5)
     np.testing.assert_allclose(drawn, after.decode(latents), atol=1e-5)
-    for path in ("spherical", "linear"):
+    for path in ("wipe", "spherical", "linear"):
         walk = after.walk(images[0], images[1], 3, path)
         np.testing.assert_allclose(walk[[0, -1]], after.reconstruct(images[:2]), atol=1e-3)
     assert "a mixture of Gaussians, fitted to the codes" in (new / "assets.extra" / "model_card.md").read_text()

@@ -12,6 +12,7 @@ from tfvae.config.serving import (
     InterpolateConfig,
     ReconstructConfig,
     ServedConfig,
+    WalkConfig,
 )
 from tfvae.config.training import DataConfig, ExportConfig, ModelConfig, TrainConfig, default_name
 from tfvae.settings import Settings, UserError, option
@@ -29,6 +30,7 @@ __all__ = [
     "Settings",
     "TrainConfig",
     "UserError",
+    "WalkConfig",
     "check_name",
     "check_writable",
     "default_name",

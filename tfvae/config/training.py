@@ -114,7 +114,7 @@ class ModelConfig(Settings):
     )
     refine: int = option(
         2,
-        "Times that an export encodes what it has drawn, and the images of a walk between its ends, and decodes it "
+        "Times that an export encodes what it has drawn, and what lies on a spherical or linear walk, and decodes it "
         "again: what lies between images moves onto one.",
         at_least=0,
         at_most=100,

@@ -77,7 +77,7 @@ def add(scene, read):
     frames = []
     with progress_bar(count, "Walking", "walk") as bar:
         for start, end in zip(starts, ends, strict=True):
-            frames.append(scene.served.walk(start, end, steps))
+            frames.append(scene.served.walk(start, end, steps, *scene.settings.way))
             bar.update()
     frames, fades = np.stack(frames), cross_fade(starts, ends, steps)
     words = "of middle frames: mean gradient magnitude over that of test images"

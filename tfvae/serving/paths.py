@@ -1,4 +1,4 @@
-"""Paths from one point to another: of a walk's noise, or of its latents."""
+"""Paths from one image to another: through images, or through points, a walk's noise or its latents."""
 
 import tensorflow as tf
 
@@ -38,3 +38,48 @@ def lerp(a, b, weight):
 
 
 PATHS = {"spherical": slerp, "linear": lerp}
+
+
+_ROUNDS, _DECISION = 5, 2.0
+
+
+def wiped(encode, decode, images_a, images_b, weight):
+    """Returns the latents of images in between: b comes over a from the top down, and the model makes images of it.
+
+    A composite of two images is no image, and what the model makes of one has colours of neither. So two projections
+    take turns (von Neumann 1950): onto what the model describes, by `encode` and `decode`, and onto images each of
+    whose pixels is a's or b's. What both ends have in common stays, and the rest changes part by part.
+
+    Args:
+        encode: From images [B, H, W, C] to latents [B, Z].
+        decode: From latents to images.
+        images_a: [B, H, W, C] in [0, 1], as the model decodes them.
+        images_b: [B, H, W, C].
+        weight: [B]; the share of the rows that are b's at first, from 0 to 1.
+
+    Returns:
+        [B, Z].
+    """
+    latents = encode(wipe(images_a, images_b, weight))
+    for _ in range(_ROUNDS):
+        latents = encode(decided(decode(latents), images_a, images_b))
+    return latents
+
+
+def wipe(images_a, images_b, weight):
+    """Returns images [B, H, W, C] whose upper rows, a share of `weight` [B], are b's, and the others a's."""
+    height = tf.shape(images_a)[1]
+    line = weight[:, tf.newaxis] * tf.cast(height, tf.float32)
+    of_b = tf.clip_by_value(line - tf.range(height, dtype=tf.float32), 0.0, 1.0)
+    return images_a + of_b[:, :, tf.newaxis, tf.newaxis] * (images_b - images_a)
+
+
+def decided(images, images_a, images_b):
+    """Returns images [B, H, W, C] each of whose pixels has a's colour or b's, whichever is nearer.
+
+    Near the middle of both it is a mixture, twice as far from the middle as the pixel was: a continuous choice.
+    """
+    difference = images_b - images_a
+    along = tf.reduce_sum((images - images_a) * difference, axis=-1, keepdims=True)
+    of_b = tf.math.divide_no_nan(along, tf.reduce_sum(tf.square(difference), axis=-1, keepdims=True))
+    return images_a + tf.clip_by_value(0.5 + _DECISION * (of_b - 0.5), 0.0, 1.0) * difference

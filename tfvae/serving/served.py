@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.config import UserError, path_of
-from tfvae.serving.paths import PATHS
+from tfvae.serving.paths import PATHS, wiped
 
 _BATCH = 64  # Images in one call.
 _NEEDED = ("reconstruct", "encode", "decode", "generate_bytes", "interpolate", "prepare_bytes")
@@ -194,11 +194,11 @@ class Served:
         return answer["image_bytes"], answer["latents"]
 
     def interpolate(self, images_a, images_b, weight):
-        """Returns the images at `weight` [N] (0: a, 1: b) on the spherical path between images [N, H, W, C]."""
+        """Returns the images at `weight` [N] (0: a, 1: b) of the walk from images a to images b [N, H, W, C]."""
         return self.call("interpolate", images_a=images_a, images_b=images_b, weight=weight)["images"]
 
     def interpolate_bytes(self, image_bytes_a, image_bytes_b, weight):
-        """Returns PNG files, [N] bytes, at `weight` [N] on the spherical path between image files."""
+        """Returns PNG files, [N] bytes, at `weight` [N] of the walk between image files."""
         answer = self.call("interpolate_bytes", image_bytes_a=image_bytes_a, image_bytes_b=image_bytes_b, weight=weight)
         return answer["image_bytes"]
 
@@ -224,30 +224,34 @@ class Served:
             raise UserError(f"--model: {self.path} has no signature 'log_prob'; export the run again.")
         return LogProb(**self.call("log_prob", images=images, latents=latents))
 
-    def walk(self, start, end, steps, path="spherical", space="base"):
+    def walk(self, start, end, steps, path="wipe", space="base"):
         """Returns the images [steps, H, W, C] from image `start` to `end` [H, W, C]; both ends are reconstructions.
 
         Args:
             start: The first image.
             end: The last one.
             steps: How many images, both ends included.
-            path: "spherical" or "linear".
-            space: "base", the prior's Gaussian noise, where a spherical path stays among what the prior draws; or
-                "latent".
+            path: "wipe", from the top down through images (`paths.wiped`); or "spherical" or "linear", through points.
+            space: Where these points are: in "base", the prior's Gaussian noise, where a spherical path stays among
+                what the prior draws; or "latent".
 
         Raises:
             UserError: If the export is too old for this path and space.
         """
         weights = np.linspace(0.0, 1.0, steps, dtype=np.float32)
-        if (path, space) == ("spherical", "base"):
-            return self.interpolate([start] * steps, [end] * steps, weights)
-        if space == "base" and "from_base" not in self._signatures:
+        means = self.encode([start, end]).mean
+        if path == "wipe":
+            ends = (np.tile(image, (steps, 1, 1, 1)) for image in self.decode(means))
+            latents = np.array(wiped(lambda images: self.encode(images).mean, self.decode, *ends, weights))
+            latents[[0, -1]] = means
+            return self.decode(latents)
+        if space == "base" and not self.has("from_base"):
             raise UserError(
                 f"--path={path} --space=base: {self.path} was exported before there was such a walk; "
                 "`python -m tfvae.export` exports its run again."
             )
         there, back = (self.to_base, self.from_base) if space == "base" else (np.asarray, np.asarray)
-        first, last = there(self.encode([start, end]).mean)
+        first, last = there(means)
         latents = np.array(back(PATHS[path](np.tile(first, (steps, 1)), np.tile(last, (steps, 1)), weights)))
         if steps > 2:
             latents[1:-1] = self.refine(latents[1:-1])

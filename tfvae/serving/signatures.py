@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfvae.data.images import MOST_PIXELS
 from tfvae.serving import checks, files
-from tfvae.serving.paths import slerp
+from tfvae.serving.paths import wiped
 
 _PARALLEL = 8  # Rows whose noise is drawn at once.
 
@@ -121,11 +121,11 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
     @shared("images_a", "images_b", "weight")
     def between(images_a, images_b, weight):
         weight = checks.rows(images_a, checks.weight(weight, specs["weight"]), "weight")
-        noise_a, noise_b = (to_noise(posterior(images)[0]) for images in (images_a, images_b))
-        latents = to_latents(slerp(noise_a, noise_b, weight))
+        a, b = posterior(images_a)[0], posterior(images_b)[0]
+        latents = wiped(lambda images: posterior(images)[0], draw, draw(a), draw(b), weight)
         # The ends are the reconstructions, as they are.
-        within = (weight > 0.0) & (weight < 1.0)
-        return draw(tf.where(within[:, tf.newaxis], refined(latents), latents))
+        weight = weight[:, tf.newaxis]
+        return draw(tf.where(weight <= 0.0, a, tf.where(weight >= 1.0, b, latents)))
 
     def reconstruct(images):
         return {"reconstructions": draw(posterior(checks.images(images, specs["images"]))[0])}

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae import config, files, pictures
-from tfvae.serving.paths import slerp
+from tfvae.serving.paths import wiped
 from tfvae.training import checkpoints, failures
 
 RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8
@@ -239,12 +239,10 @@ class Records(keras.callbacks.Callback):
         vae = self.model
         means = vae.encode(self._images).mean
         noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
-        ends = vae.prior.to_base(means)
-        path = slerp(tf.repeat(ends[:1], WALK, 0), tf.repeat(ends[-1:], WALK, 0), tf.linspace(0.0, 1.0, WALK))
-        samples, walk = (vae.prior.from_base(codes) for codes in (SAMPLE_STD * noise, path))
-        between = vae.refine(walk[1:-1], self._refine)
-        return (
-            vae.decode(means),
-            vae.decode(vae.refine(samples, self._refine)),
-            vae.decode(tf.concat([walk[:1], between, walk[-1:]], axis=0)),
-        )
+        samples = vae.refine(vae.prior.from_base(SAMPLE_STD * noise), self._refine)
+        reconstructions = vae.decode(means)
+        ends = (tf.repeat(image[tf.newaxis], WALK - 2, 0) for image in (reconstructions[0], reconstructions[-1]))
+        weight = tf.linspace(0.0, 1.0, WALK)[1:-1]
+        between = vae.decode(wiped(lambda images: vae.encode(images).mean, vae.decode, *ends, weight))
+        walk = tf.concat([reconstructions[:1], between, reconstructions[-1:]], axis=0)
+        return reconstructions, vae.decode(samples), walk
