@@ -51,6 +51,8 @@ def main(settings, _):
     seconds["all"].append(time.perf_counter() - BEGAN)
     print("\n| part | calls | first, s | later, s each | in all, s |\n|---|---|---|---|---|")
     for part, taken in seconds.items():
+        if not taken:  # The run was interrupted before.
+            continue
         later = f"{sum(taken[1:]) / (len(taken) - 1):.2f}" if len(taken) > 1 else ""
         print(f"| {part} | {len(taken)} | {taken[0]:.2f} | {later} | {sum(taken):.1f} |")
 

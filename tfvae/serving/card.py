@@ -17,7 +17,7 @@ runtime and in TensorFlow Serving; no other code is needed.
 | latents | {latent_dim} |
 | network | {network}, width {width_setting}, {parameters:,} weights |
 | likelihood, prior, objective | {likelihood}, {prior}, {objective} |
-| new images and walks | through {sampler}{refined}{chosen} |
+| new images | through {sampler}{refined}{chosen} |
 | training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
 | files that come with other sizes | `--fit={fit}`, transparent pixels on {background} |
 | written by | TensorFlow {tensorflow}, Keras {keras} |
@@ -34,7 +34,7 @@ WebP of any size in, PNG out.
 
 `seed` is a pair of whole numbers for each image: the same pair draws the same image, in whatever batch. `std` 1 is
 the whole variety; less is more typical and less varied. `weight` 0 is image a, 1 is image b. Reconstructions and walks
-go through posterior means, so they have no noise.
+go through posterior means, so they have no noise; a walk changes part by part, from the top down.
 
 ## Calling it
 ```python
