@@ -57,4 +57,10 @@ def test_middles_and_cross_fades():
     assert walks.middles(frames)[0].tolist() == [3, 4, 5, 6, 7]
     assert [walks.middles(frames[:, :n]).shape[1] for n in (2, 3, 4, 5)] == [0, 1, 2, 3]
     starts, ends = np.zeros((2, 4, 4, 1)), np.ones((2, 4, 4, 1))
-    assert walks.cross_fade(starts, ends, 5)[1, :, 0, 0, 0].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    fades = walks.cross_fade(starts, ends, 5)
+    assert fades[1, :, 0, 0, 0].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert walks.largest_step(fades) == 0.25
+    jump = np.repeat(fades[:, [0, -1]], 2, axis=1)
+    assert walks.largest_step(jump) == 1
+    assert walks.largest_step(np.concatenate([jump, 0 * jump])) == 1  # A walk that stays says nothing.
+    assert np.isnan(walks.largest_step(0 * fades))

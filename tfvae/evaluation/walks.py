@@ -59,6 +59,17 @@ def middles(walks):
     return walks[:, min(reach, steps // 2) : max(steps - reach, steps // 2 + 1)]
 
 
+def largest_step(walks):
+    """Returns the largest of the steps of a walk [W, S, H, W, C] over all of its steps together, mean over the walks.
+
+    A step is the mean absolute difference of two frames. Even steps give 1 / (S - 1); 1 is a jump from end to end, which
+    would keep and switch all attributes as they should be. NaN where no walk moves.
+    """
+    steps = np.abs(np.diff(walks, axis=1)).mean(axis=(2, 3, 4))
+    total = steps.sum(axis=1)
+    return _share((steps.max(axis=1)[total > 0] / total[total > 0]).tolist())
+
+
 def cross_fade(starts, ends, steps):
     """Returns the walks [W, steps, H, W, C] in pixels between images [W, H, W, C]: ghosts, to compare with."""
     weight = np.linspace(0, 1, steps, dtype=np.float32)[:, None, None, None]
@@ -83,6 +94,8 @@ def add(scene, read):
     words = "of middle frames: mean gradient magnitude over that of test images"
     sharpness.add(scene, put, _flat(middles(frames)), words=words)
     redrawings = None if read is None else _by_attributes(scene, put, frames, read)
+    words = f"the largest step of a walk over all of them together, mean; even steps: {1 / (steps - 1):.2g}"
+    put("largest_step", largest_step(frames), None, "", "lower", words)
     words = "of a cross-fade in pixels, to compare with"
     sharpness.add(scene, put, _flat(middles(fades)), "cross_fade_sharpness", words)
     if read is not None:
