@@ -62,8 +62,8 @@ def middles(walks):
 def largest_step(walks):
     """Returns the largest of the steps of a walk [W, S, H, W, C] over all of its steps together, mean over the walks.
 
-    A step is the mean absolute difference of two frames. Even steps give 1 / (S - 1); 1 is a jump from end to end, which
-    would keep and switch all attributes as they should be. NaN where no walk moves.
+    A step is the mean absolute difference of two frames. Even steps give 1 / (S - 1); 1 is a jump from end to end,
+    which would keep and switch all attributes as it should. NaN where no walk moves.
     """
     steps = np.abs(np.diff(walks, axis=1)).mean(axis=(2, 3, 4))
     total = steps.sum(axis=1)
