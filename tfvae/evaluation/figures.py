@@ -106,7 +106,7 @@ def histograms(scene, analysis):
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         if number == 0:
-            axes.legend(frameon=False, fontsize=8)
+            drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png")
     return buffer.getvalue()
