@@ -2,10 +2,10 @@
 
     generate                draws --num_images new images
     reconstruct FILE...     reconstructs image files
-    interpolate A B         walks from image A to image B in --steps images
+    interpolate A B         walks from image A to image B in --steps images, as the export does (--path=wipe)
 
---output=NAME.png (samples.png, reconstructions.png or walk.png where nothing is said) is one grid; any other output is
-a folder of single files, as the server sent them.
+--output=NAME.png (samples.png, reconstructions.png or walk.png where nothing is said) is one picture; any other output
+is a folder of single files, as the server sent them.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def main(settings, arguments):
     images = images_of(server, settings, files)
     with outputs.reporting(output):
         if outputs.is_picture(output):
-            _save_grid(images, output)
+            _save(images, output, strip=action == "interpolate")
         else:
             from tfvae import pictures  # Here, for --help and mistakes need no Matplotlib.
 
@@ -99,14 +99,14 @@ def _naming(files):
         raise config.UserError(f"{files[number]}: {error}") from None
 
 
-def _save_grid(files, path):
+def _save(files, path, strip):
     import numpy as np
     from PIL import Image
 
     from tfvae import pictures
 
     images = [np.asarray(Image.open(io.BytesIO(contents)).convert("RGB")) for contents in files]
-    pictures.save(pictures.grid(images), path)
+    pictures.save(pictures.strip(images) if strip else pictures.grid(images), path)
 
 
 # What draws the images, the output where none is named, and the least and largest number of files.

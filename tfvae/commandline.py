@@ -32,7 +32,7 @@ def _help(settings_class, description):
         words = field.metadata["help"]
         choices = field.metadata["choices"]
         if choices:
-            words += f" One of {', '.join(str(choice) for choice in choices)}."
+            words += f" One of {', '.join(str(choice) or 'empty' for choice in choices)}."
         lines += textwrap.wrap(words, 100, initial_indent="      ", subsequent_indent="      ")
     lines += [
         "  --flagfile=FILE",

@@ -4,11 +4,7 @@ Without A and B, two of the export's test images are taken. --output=NAME.png (w
 strip, with the animation NAME.gif beside it; any other output is a folder of single files with the animation in it.
 """
 
-import math
-
 from tfvae import commandline, config, outputs
-
-_COLUMNS = 12
 
 
 def main(settings, files):
@@ -35,8 +31,7 @@ def main(settings, files):
             for number, image in enumerate(walk):
                 pictures.save(image, output / f"{number:05d}.png")
         else:
-            columns = math.ceil(len(walk) / math.ceil(len(walk) / _COLUMNS))
-            pictures.save(pictures.grid(walk, columns), output)
+            pictures.save(pictures.strip(walk), output)
         if settings.animation != "none":
             pictures.animation(walk, animation)
     print(f"{settings.steps} images from {served.path}: {output}", *[animation] * (settings.animation != "none"))

@@ -49,7 +49,8 @@ def check(output, overwrite=False):
 
 def check_folder(output, overwrite=False):
     """As `check`, for a command whose output is always a folder."""
-    if is_picture(pathlib.Path(output).expanduser()):
+    path = pathlib.Path(output).expanduser()
+    if is_picture(path) or path.is_file():
         raise UserError(f"--output must be a folder, got {output}.")
     return check(output, overwrite)
 
@@ -59,7 +60,7 @@ def tell_older(output, written):
     if output.is_dir():
         older = len({path.name for path in output.iterdir()} - set(written))
         if older:
-            print(f"{output} also holds {older} older files.")
+            print(f"{output} also holds {older} older file{'s' * (older != 1)}.")
 
 
 def refuse_existing(path, overwrite):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tfvae import files, locks
 
+_STRIP = 12  # Images beside each other in the picture of a walk, at most.
 _GUTTER = 4  # Pixels of white between images, and around them.
 _WIDEST = 1400  # A picture is enlarged no further than to this width, in pixels.
 _LARGEST = 240  # ... nor an image in it to more than this.
@@ -70,6 +71,11 @@ def rows(sequences, columns=None):
             top, left = _GUTTER + block * block_down + row * down, _GUTTER + column * right
             picture[top : top + factor * height, left : left + factor * width] = _enlarge(image[None], factor)[0]
     return picture
+
+
+def strip(images):
+    """Returns a picture uint8 [height, width, 3] of a walk [N, H, W, C]: in one line, or in several of a length."""
+    return grid(images, math.ceil(len(images) / math.ceil(len(images) / _STRIP)))
 
 
 def grid(images, columns=None):

@@ -34,7 +34,7 @@ def _complaint(value, field):
     if type(value) is not kind and not whole_for_real:
         return f"must be of type {kind.__name__}"
     if bounds["choices"] is not None and value not in bounds["choices"]:
-        return "must be one of " + ", ".join(str(choice) for choice in bounds["choices"])
+        return "must be one of " + ", ".join(str(choice) or "empty" for choice in bounds["choices"])
     if kind is float and not abs(value) < float("inf"):
         return "must be a finite number"
     if bounds["at_least"] is not None and value < bounds["at_least"]:

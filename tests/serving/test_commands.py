@@ -174,7 +174,7 @@ def test_nothing_is_overwritten_unasked(command, folder, monkeypatch):
     monkeypatch.setattr(serving, "open_export", opened)
     command("generate", "--num_images=1", "--overwrite")
     assert pixels("samples.png").size
-    assert "full also holds 1 older files" in command("generate", "--num_images=1", "--overwrite", "--output=full")
+    assert "full also holds 1 older file." in command("generate", "--num_images=1", "--overwrite", "--output=full")
     assert names(folder / "full") == ["00000.png", "mine.txt"]
 
 

@@ -158,6 +158,12 @@ def test_an_export_without_the_base_space_walks_where_it_can(exported, images, m
         exported.served.walk(images[0], images[1], 3, "linear", "base")
 
 
+@pytest.mark.parametrize("wrong", [(1,), (3, "arc"), (3, "linear", "noise"), (3, "wipe", "noise")])
+def test_walks_that_there_are_not(exported, images, wrong):
+    with pytest.raises(ValueError, match="expected at least 2 steps and a known path and space, got"):
+        exported.served.walk(images[0], images[1], *wrong)
+
+
 @every_prior
 def test_noise_and_latents_are_each_others(exported, random):
     noise = random.normal(size=(3, 4)).astype(np.float32)

@@ -110,5 +110,7 @@ def _about(settings, data_settings, served, images, test):
         f"images {len(test.images):,} are looked at",
         "floor": "the same of real images: validation images in the place of the model's",
         "std": f"{settings.std:g}",
+        "walks": f"{' in '.join(filter(None, [settings.path, settings.path != 'wipe' and settings.way[1]]))}, "
+        f"{settings.steps} images each",
         "seed": str(settings.seed),
     }

@@ -99,7 +99,7 @@ def add(scene, read):
     words = "of a cross-fade in pixels, to compare with"
     sharpness.add(scene, put, _flat(middles(fades)), "cross_fade_sharpness", words)
     if read is not None:
-        _by_attributes(scene, put, fades[: max(1, count // 4)], read, "cross_fade_", f"{words}: ")
+        _by_attributes(scene, put, fades, read, "cross_fade_", f"{words}: ")
     return frames, redrawings
 
 

@@ -237,7 +237,10 @@ class Served:
 
         Raises:
             UserError: If the export is too old for this path and space.
+            ValueError: If there is no such path or space, or there are fewer than two steps.
         """
+        if path not in ("wipe", *PATHS) or space not in ("base", "latent") or steps < 2:
+            raise ValueError(f"expected at least 2 steps and a known path and space, got {steps}, {path!r}, {space!r}")
         weights = np.linspace(0.0, 1.0, steps, dtype=np.float32)
         means = self.encode([start, end]).mean
         if path == "wipe":
