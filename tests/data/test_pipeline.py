@@ -61,6 +61,14 @@ def test_counts_and_element_spec(loaded):
         assert (weights.shape, weights.dtype) == ((size,), np.float32)
 
 
+def test_a_few_images_are_taken_evenly_over_a_split(loaded):
+    count = loaded.num_training
+    assert loaded.spread("train", count).tolist() == loaded.spread("train", 10 * count).tolist() == list(range(count))
+    few = loaded.spread("train", 3)
+    assert few.tolist() == [0, (count - 1) // 2, count - 1]
+    assert loaded.images("train", few).shape[0] == 3
+
+
 def test_no_image_is_lost_in_an_epoch_and_the_last_batch_is_padded(loaded):
     batches = take(loaded.training, 24)
     kept = loaded.images("train")

@@ -107,6 +107,11 @@ class Data:
         parts = [self._kept[split].gather(tf.constant(chunk, tf.int64)).numpy() for chunk in chunks]
         return np.concatenate(parts) if parts else np.empty([0, *self.image_shape], np.uint8)
 
+    def spread(self, split, most):
+        """Returns the numbers of at most `most` images evenly over a split: data may be sorted by what they show."""
+        count = self._kept[split].count
+        return np.linspace(0, count - 1, min(count, most)).astype(int)
+
     def training_from(self, step):
         """Returns `training` without its first `step` batches, which are not computed."""
         count, steps, seed = self.num_training, self.steps_per_epoch, self._settings.seed

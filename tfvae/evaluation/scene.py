@@ -47,9 +47,10 @@ def progress_bar(total, words, unit="image"):
 
 
 def hold(served, data, split, count):
-    """Returns the `Held` of the first `count` images of a split."""
-    count = min(count, {"validation": data.num_validation, "test": data.num_test}[split])
-    images = data.images(split, np.arange(count)) / np.float32(255)
+    """Returns the `Held` of at most `count` images of a split, evenly over it."""
+    numbers = data.spread(split, count)
+    count = len(numbers)
+    images = data.images(split, numbers) / np.float32(255)
     means, log_variances, reconstructions = [], [], []
     with progress_bar(count, f"Reconstructing {split} images") as bar:
         for start in range(0, count, 64):
@@ -60,7 +61,7 @@ def hold(served, data, split, count):
             reconstructions.append(served.decode(posterior.mean))
             bar.update(len(part))
     posterior = serving.Posterior(np.concatenate(means), np.concatenate(log_variances))
-    attributes, visible = (coverage.take(columns[split], slice(count)) for columns in (data.attributes, data.visible))
+    attributes, visible = (coverage.take(columns[split], numbers) for columns in (data.attributes, data.visible))
     return Held(images, posterior, np.concatenate(reconstructions), attributes, visible)
 
 

@@ -154,7 +154,7 @@ def _train(vae, images, settings, folder, step):
     # An epoch, and what is left of one, has to be a whole number of executions: `fit` would go on into the next.
     vae.steps_per_execution = _largest_divisor(math.gcd(steps, within), vae.steps_per_execution)
     seen = [variable.numpy() for tracker in vae.metrics for variable in tracker.variables]
-    examples = images.images("validation", range(min(callbacks.RECONSTRUCTIONS, images.num_validation)))
+    examples = images.images("validation", images.spread("validation", callbacks.RECONSTRUCTIONS))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
         examples = tf.constant(examples.astype(np.float32) / 255)
         records = callbacks.Records(folder, examples, progress, epoch, steps, settings.refine)

@@ -153,7 +153,7 @@ def keep_data(folder, images):
         )
     found_images = _read_test_images(folder)
     if not kept.exists() or found_images is None or found_images.shape[1:] != images.image_shape:
-        test_images = images.images("test", range(min(TEST_IMAGES, images.num_test)))
+        test_images = images.images("test", images.spread("test", TEST_IMAGES))
         files.write(folder / "test_images.npy", lambda file: np.save(file, test_images))
         files.write(kept, found)  # The last: where it is, the test images are whole.
 
