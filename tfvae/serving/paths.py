@@ -60,9 +60,12 @@ def wiped(encode, decode, images_a, images_b, weight):
     Returns:
         [B, Z].
     """
-    latents = encode(wipe(images_a, images_b, weight))
-    for _ in range(_ROUNDS):
-        latents = encode(decided(decode(latents), images_a, images_b))
+    # A loop of the graph: written out, it would make a graph of six times the size.
+    _, latents = tf.while_loop(
+        lambda number, _: number < _ROUNDS,
+        lambda number, latents: (number + 1, encode(decided(decode(latents), images_a, images_b))),
+        (0, encode(wipe(images_a, images_b, weight))),
+    )
     return latents
 
 
