@@ -103,6 +103,7 @@ def _output(settings, served):
 
 def _about(settings, data_settings, served, images, test):
     height, width, channels = served.image_shape
+    way = settings.path if settings.path == "wipe" else " in ".join(settings.way)
     return {
         "model": str(served.path),
         "data": data_settings.data,
@@ -110,7 +111,6 @@ def _about(settings, data_settings, served, images, test):
         f"images {len(test.images):,} are looked at",
         "floor": "the same of real images: validation images in the place of the model's",
         "std": f"{settings.std:g}",
-        "walks": f"{' in '.join(filter(None, [settings.path, settings.path != 'wipe' and settings.way[1]]))}, "
-        f"{settings.steps} images each",
+        "walks": f"{way}, {settings.steps} images each",
         "seed": str(settings.seed),
     }
