@@ -154,3 +154,8 @@ def test_the_running_mean_does_not_lag():
     means = pictures._running_mean(line, 10)
     assert np.allclose(means[:95], line[:95])
     assert means[99] == line[94:].mean()
+
+
+@pytest.mark.parametrize(("count", "columns"), [(2, 2), (11, 11), (13, 7), (24, 12)])
+def test_a_walk_is_a_line_or_lines_of_a_length(count, columns):
+    np.testing.assert_array_equal(pictures.strip(squares(count)), pictures.rows([squares(count)], columns))
