@@ -224,19 +224,23 @@ def pythae(images, scratch):
         sides = ((0, 0), (top, size - height - top), (left, size - width - left), (0, 0))
         return torch.from_numpy(np.pad(batch, sides, "edge").transpose(0, 3, 1, 2).copy())
 
+    def device():
+        return next(vae.parameters()).device  # The trainer moves it to a GPU where there is one.
+
     def decoded(latents):
         decoded = vae.decoder(latents).reconstruction.permute(0, 2, 3, 1)
-        return decoded[:, top : top + height, left : left + width].numpy()
+        return decoded[:, top : top + height, left : left + width].cpu().numpy()
 
     @torch.inference_mode()
     def reconstruct(batch, noise):
         vae.eval()
-        posterior = vae.encoder(padded(batch))
+        posterior = vae.encoder(padded(batch).to(device()))
         mean, log_variance = posterior.embedding, posterior.log_covariance
         rates = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp(), dim=-1)
-        images = decoded(mean), decoded(mean + torch.exp(0.5 * log_variance) * torch.from_numpy(noise))
+        noise = torch.from_numpy(noise).to(device())
+        images = decoded(mean), decoded(mean + torch.exp(0.5 * log_variance) * noise)
         vae.train()
-        return *images, rates.numpy()
+        return *images, rates.cpu().numpy()
 
     requests = Requests(sum(weight.numel() for weight in vae.parameters()), images["test"], reconstruct)
 

@@ -37,6 +37,9 @@ class Data:
         pixels = self.splits[split][0]
         return pixels if numbers is None else pixels[numbers]
 
+    def spread(self, split, most):
+        return np.arange(min(most, len(self.splits[split][0])))
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):

@@ -68,6 +68,9 @@ class Images:
         assert split == "train"
         return np.random.default_rng(0).integers(200, 256, (self.num_training, 8, 8, 3), dtype=np.uint8)[numbers]
 
+    def spread(self, split, most):
+        return np.arange(min(most, self.num_training))
+
 
 def test_codes_of_images_are_told_from_drawn_ones(capsys):
     settings = config.TrainConfig(width=4, latent_dim=3, prior="normal", refine=0)

@@ -51,6 +51,9 @@ class Pixels:
     def images(self, split, numbers):
         return self._images[split][numbers]
 
+    def spread(self, split, most):
+        return np.arange(min(most, len(self._images[split])))
+
 
 class Encoder:
     """q(z|x) = N(6 x - 2, 0.5^2): the codes are spread evenly from -2 to 4, and nothing like N(0, I)."""

@@ -40,7 +40,7 @@ def make(vae, sampler, settings, load):
             flush=True,
         )
         return None
-    numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST)).astype(int)
+    numbers = images.spread("train", _MOST)
     random = np.random.default_rng(settings.seed)
     noise = random.standard_normal((len(numbers), vae.latent_dim), np.float32)
     stds = np.float32(random.uniform(*_STDS, (len(numbers), 1)))

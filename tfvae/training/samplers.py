@@ -40,7 +40,7 @@ def _aggregate(vae, settings, load):
     """
     images = load()
     random = np.random.default_rng(settings.seed)
-    numbers = np.linspace(0, images.num_training - 1, min(images.num_training, _MOST_IMAGES)).astype(int)
+    numbers = images.spread("train", _MOST_IMAGES)
     posterior = posterior_of(vae, images, "train", numbers)
     noise = random.standard_normal((math.ceil(_CODES / len(numbers)), *posterior.mean.shape), np.float32)
     codes = posterior.sample(noise).numpy().reshape(-1, vae.latent_dim)
