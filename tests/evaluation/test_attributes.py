@@ -38,18 +38,27 @@ def test_the_floor_is_what_chance_and_misreading_cause():
 
 
 def test_walks_by_hand():
-    attributes = {
+    hidden = walks.HIDDEN
+    frames = {
         "hair": np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1], [0, 2, 1, 1]]),
-        # Hidden at an end, hidden in between, and a change that only a hidden frame has.
-        "colour": np.array([[0, 1, 0, 1], [0, 1, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]),
+        # Hidden in an image, hidden in between, a change that only a hidden frame has, hidden throughout.
+        "colour": np.array([[0, 1, 0, 1], [0, hidden, 1, 1], [0, hidden, 0, 0], [0, 0, 0, 0], [hidden] * 4]),
     }
-    visible = {"colour": np.ones((5, 4), bool)}
-    visible["colour"][0, 3] = visible["colour"][1, 1] = visible["colour"][2, 1] = False
-    found = walks.consistency(attributes, visible)
-    # Hair: stays in one of two, switches once in one of three. Colour: once in one, stays in all three others.
-    assert (found.agreeing, found.differing) == (5, 4)
-    assert found.stays == pytest.approx(4 / 5) and found.switches_once == pytest.approx(2 / 4)
-    assert np.isnan(walks.consistency({"hair": np.zeros((1, 3), int)}, {}).switches_once)
+    ends = {
+        "hair": np.array([[0, 0], [0, 0], [0, 1], [0, 1], [0, 1]]),
+        "colour": np.array([[0, hidden], [0, 1], [0, 0], [0, 0], [0, 0]]),
+    }
+    found = walks.consistency(frames, ends)
+    # Hair: stays in one of two, switches once in one of three. Colour: once in one, stays in two of three others.
+    assert (found.alike, found.differing) == (5, 4)
+    assert found.stays == pytest.approx(3 / 5) and found.switches_once == pytest.approx(2 / 4)
+    assert np.isnan(walks.consistency({"hair": np.zeros((1, 3), int)}, {"hair": np.zeros((1, 2), int)}).switches_once)
+
+
+def test_one_image_throughout_neither_keeps_nor_switches_what_it_has_not():
+    ends = {"hair": np.array([[0, 0], [1, 1], [2, 2], [0, 1], [1, 0]])}
+    found = walks.consistency({"hair": np.zeros((5, 4), int)}, ends)
+    assert found == (pytest.approx(1 / 3), 0, 3, 2)
 
 
 def test_middles_and_cross_fades():

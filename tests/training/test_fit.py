@@ -9,6 +9,7 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -154,16 +155,26 @@ def test_no_more_steps_run_at_once_than_losses_are_kept():
         config.TrainConfig(steps_per_execution=RECENT + 1)
 
 
-def test_under_a_strategy_what_it_cannot_do_is_left_out_with_a_line(capsys):
-    import tensorflow as tf
-
-    from tfvae.training.fit import _compiled
-
-    settings = config.TrainConfig(**{**TINY, "jit": True, "steps_per_execution": 8})
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        vae = _compiled(settings, (8, 8, 3), 5)
-    assert (vae.jit_compile, vae.steps_per_execution) == (False, 1)
+def test_under_a_strategy_what_it_cannot_do_is_left_out_with_a_line(whole, folder, tmp_path, no_export, capsys):
+    settings = settings_for(folder, tmp_path, jit=True, steps_per_execution=5)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        training.fit(settings)
     assert "--jit=false --steps_per_execution=1" in capsys.readouterr().err
+    assert_equal_runs(tmp_path / "runs" / "run", whole[0])
+
+
+def test_several_devices_are_refused(folder, tmp_path):
+    with (
+        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(),
+        pytest.raises(config.UserError, match="expected one device, got 2"),
+    ):
+        training.fit(settings_for(folder, tmp_path))
+    assert not (tmp_path / "runs" / "run").exists()
+
+
+def test_fewer_steps_at_once_than_asked_for_are_told(folder, tmp_path, no_export, capsys):
+    training.fit(settings_for(folder, tmp_path, steps_per_execution=8))
+    assert "--steps_per_execution=5, not 8: an epoch of 5 steps" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stop_at", [2, 5, 8])

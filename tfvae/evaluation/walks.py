@@ -1,8 +1,9 @@
 """Whether a walk between two images has images in between rather than other ones.
 
-Of attributes in which the ends agree, each should stay; of those that differ, each should switch exactly once.
+Of attributes in which the two images agree, each should stay; of those that differ, each should switch exactly once.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,40 +11,48 @@ import numpy as np
 from tfvae.evaluation import redrawing, sharpness
 from tfvae.evaluation.scene import progress_bar
 
+HIDDEN = -1  # In the place of a value that does not show.
+
 
 class Consistency(NamedTuple):
     """Of all walks and attributes together; NaN where there was nothing to look at."""
 
-    stays: float  # Share of the attributes that agree at the ends which keep their value throughout.
-    switches_once: float  # Share of those that differ which change from the one value to the other, once.
-    agreeing: int  # How many agreed.
+    stays: float  # Share of the attributes alike in both images that have their value throughout.
+    switches_once: float  # Share of those that differ which go from the one image's value to the other's, once.
+    alike: int  # How many are alike.
     differing: int
 
 
-def consistency(attributes, visible):
-    """Looks at the attributes of walks.
+def consistency(frames, ends):
+    """Looks at the attributes of walks between images whose attributes are known.
+
+    What the images have counts, not what the walk's own first and last frames show: a model that draws one and the same
+    image throughout would keep everything.
 
     Args:
-        attributes: {attribute: [W, S] int64} of the S frames of W walks.
-        visible: {attribute: [W, S] bool}: frames in which it does not show say nothing; where it does not show at an
-            end, the walk does not count. An attribute that is missing shows everywhere.
+        frames: {attribute: [W, S] int64} read from the S frames of W walks. `HIDDEN` says nothing; but an attribute
+            that shows in both images and in no frame has neither stayed nor switched.
+        ends: {attribute: [W, 2] int64} of the two images; a walk with `HIDDEN` among them does not count.
 
     Returns:
         A `Consistency`.
     """
     kept, switched = [], []
-    for name, frames in attributes.items():
-        shows = visible.get(name, np.ones(np.shape(frames), bool))
-        for walk, seen in zip(frames, shows, strict=True):
-            if not (seen[0] and seen[-1]):
+    for name, walks in frames.items():
+        for walk, (first, last) in zip(walks, ends[name].tolist(), strict=True):
+            if HIDDEN in (first, last):
                 continue
-            walk = walk[seen]
-            changes = int((walk[1:] != walk[:-1]).sum())
-            if walk[0] == walk[-1]:
-                kept.append(changes == 0)
+            course = [value for value, _ in itertools.groupby(walk[walk != HIDDEN].tolist())]
+            if first == last:
+                kept.append(course == [first])
             else:
-                switched.append(changes == 1)
+                switched.append(course == [first, last])
     return Consistency(_share(kept), _share(switched), len(kept), len(switched))
+
+
+def _marked(attributes, visible):
+    """Returns attributes with `HIDDEN` where they do not show; one that `visible` lacks shows everywhere."""
+    return {name: np.where(visible.get(name, True), column, HIDDEN) for name, column in attributes.items()}
 
 
 def _share(marks):
@@ -111,14 +120,15 @@ def _by_attributes(scene, put, frames, read, prefix="", words=""):
     """Adds what the attributes of walks say; returns the frames' redrawings, or None."""
     count, steps, *_ = frames.shape
     analysis = scene.analyst.read(_flat(frames), "Reading cross-fades" if prefix else "Reading walks")
-    attributes, visible = (
-        {name: column.reshape(count, steps) for name, column in part.items()}
-        for part in (analysis.attributes, analysis.visible)
+    marked = _marked(analysis.attributes, analysis.visible)
+    known = _marked(scene.test.attributes, scene.test.visible)
+    found = consistency(
+        {name: column.reshape(count, steps) for name, column in marked.items()},
+        {name: column[: 2 * count].reshape(count, 2) for name, column in known.items()},
     )
-    found = consistency(attributes, visible)
-    what = f"{words}share of {found.agreeing} attributes alike at both ends that stay throughout"
+    what = f"{words}share of {found.alike} attributes alike in both images that stay throughout"
     put(f"{prefix}stays", found.stays, None, "", "higher", what)
-    what = f"{words}share of {found.differing} attributes that differ at the ends which switch exactly once"
+    what = f"{words}share of {found.differing} attributes that differ between them which switch exactly once"
     put(f"{prefix}switches_once", found.switches_once, None, "", "higher", what)
     if analysis.redrawings is None:
         return None
@@ -126,6 +136,7 @@ def _by_attributes(scene, put, frames, read, prefix="", words=""):
     true = redrawing.psnrs(scene.test.images, read.test)
     what = f"{words}PSNR of middle frames to their redrawings, median"
     put(f"{prefix}redrawing_psnr", np.median(psnrs), np.median(true), "dB", "higher", what)
-    shares = [(one >= 20).mean() for one in (psnrs, true)]
-    put(f"{prefix}redrawing_over_20", *shares, "", "higher", f"{words}share of middle frames over 20 dB")
+    for least in (20, 25):
+        shares = [(one >= least).mean() for one in (psnrs, true)]
+        put(f"{prefix}redrawing_over_{least}", *shares, "", "higher", f"{words}share of middle frames over {least} dB")
     return analysis.redrawings.reshape(frames.shape)

@@ -74,7 +74,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         # Several steps may have run at once.
         recent = self.model.recent_losses.numpy()
-        for step in range(self.step, int(self.model.optimizer.iterations)):
+        for step in range(self.step, int(self.model.optimizer.iterations.numpy())):
             loss = float(recent[step % len(recent)])
             if not np.isfinite(loss):
                 raise config.UserError(

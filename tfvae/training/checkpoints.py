@@ -28,7 +28,7 @@ def save(vae, folder, step):
     Raises:
         config.UserError: If a number is not finite, in which case nothing is written, or if the disk refuses.
     """
-    arrays = [np.asarray(variable) for variable in _state(vae)]
+    arrays = [variable.numpy() for variable in _state(vae)]
     if not all(np.all(np.isfinite(array)) for array in arrays if array.dtype.kind == "f"):
         raise config.UserError(
             f"Weights are not finite at step {step}; any checkpoint before it is kept. Try a lower --lr."

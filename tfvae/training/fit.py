@@ -133,6 +133,9 @@ def _compiled(settings, image_shape, steps_per_epoch):
     vae = model.build(settings, image_shape, steps_per_epoch, ema=settings.ema, seed=settings.seed)
     rate = schedules.learning_rate(settings.lr, settings.lr_end, settings.epochs * steps_per_epoch)
     jit, steps = settings.jit, settings.steps_per_execution
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    if devices > 1:  # Each would draw the same noise for other images, and Keras adds up their gradients.
+        raise config.UserError(f"under a strategy: expected one device, got {devices}.")
     if tf.distribute.has_strategy() and (jit or steps > 1):
         print(
             "under a strategy Keras can do neither: goes on with --jit=false --steps_per_execution=1", file=sys.stderr
@@ -152,7 +155,12 @@ def _train(vae, images, settings, folder, step):
     steps = images.steps_per_epoch
     epoch, within = divmod(step, steps)
     # An epoch, and what is left of one, has to be a whole number of executions: `fit` would go on into the next.
-    vae.steps_per_execution = _largest_divisor(math.gcd(steps, within), vae.steps_per_execution)
+    asked = vae.steps_per_execution
+    vae.steps_per_execution = _largest_divisor(math.gcd(steps, within), asked)
+    if vae.steps_per_execution < asked:
+        whole = f"an epoch of {steps:,} steps" + f", {within:,} of them done," * (within > 0)
+        at_once = vae.steps_per_execution
+        print(f"--steps_per_execution={at_once}, not {asked}: {whole} is no whole number of those", file=sys.stderr)
     seen = [variable.numpy() for tracker in vae.metrics for variable in tracker.variables]
     examples = images.images("validation", images.spread("validation", callbacks.RECONSTRUCTIONS))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
