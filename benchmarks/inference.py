@@ -29,7 +29,7 @@ import time
 
 from peers import Peer
 
-from tfvae import commandline, config
+from tfvae import commandline, config, outputs
 
 TASKS = ("generate", "encode", "reconstruct")
 BATCHES = (1, 32, 256)
@@ -187,8 +187,7 @@ def main(settings, _):
     if settings.quick:
         settings = dataclasses.replace(settings, seconds=0.2, rounds=2)
     version = serving.find(settings.model, settings.export_dir)
-    output = config.folder(settings.output, "--output")
-    output.mkdir(parents=True, exist_ok=True)
+    output = outputs.check_folder(settings.output, settings.overwrite)
     models, weights = {"tfvae": Ours(version)}, {"tfvae": weights_of(version)}
     if settings.peers:
         models["pythae"] = Pythae(settings.peers)

@@ -81,12 +81,10 @@ def images(output):
     """Returns the file of the training and test images, for all models."""
     path = output / "images.npz"
     if not path.exists():
-        import numpy as np
-
-        from tfvae import data
+        from tfvae import data, files
 
         loaded = data.load(config.TrainConfig())
-        np.savez(path, train=loaded.images("train"), test=loaded.images("test"))
+        files.write_arrays(path, {split: loaded.images(split) for split in ("train", "test")})
     return path
 
 

@@ -7,7 +7,7 @@ Every training is a process of its own that waits until it is asked; in each rou
 else the machine does meets all of them. Medians over the rounds, and the range.
 """
 
-import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,9 +15,22 @@ import statistics
 import subprocess
 import sys
 
+from tfvae import commandline, config
+
 HERE = pathlib.Path(__file__).parent
 PLAIN = [f"PyTorch {mode}, channels {layout}" for mode in ("eager", "compiled") for layout in ("first", "last")]
 SAME_NETWORK = {"ours", *PLAIN, "pythae"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(config.Settings):
+    """`python benchmarks/training.py`: some 15 minutes."""
+
+    peers: str = config.option("", "Python of the environment with torch and pythae.")
+    batch_sizes: str = config.option("5,32,128", "Batch sizes, with commas between them.")
+    rounds: int = config.option(5, "Rounds that count.", at_least=1, at_most=1000)
+    seconds: float = config.option(2.0, "Of each training in each round.", above=0.0)
+    output: str = config.option("results", "Folder for training.json, training.png and workers.log.")
 
 
 class Worker:
@@ -26,9 +39,12 @@ class Worker:
     def __init__(self, python, script, name, batch_size, log):
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(HERE.parent)}
         command = [python, str(HERE / script), name, str(batch_size)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-        )
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
+        except OSError as error:
+            raise config.UserError(f"--peers: cannot run {python}: {error.strerror}.") from None
         self.name, self.rounds = name, []
         self.about = self._answer()
 
@@ -36,7 +52,7 @@ class Worker:
         for line in self._process.stdout:
             if line.startswith("answer "):
                 return json.loads(line.removeprefix("answer "))
-        sys.exit(f"{self.name} ended with status {self._process.wait()}; see workers.log.")
+        raise config.UserError(f"{self.name} ended with status {self._process.wait()}; see workers.log.")
 
     def run(self, seconds):
         self._process.stdin.write(f"{seconds}\n")
@@ -138,25 +154,30 @@ def draw(table, path):
     figure.savefig(path, dpi=120)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", required=True, help="Python of the environment of the peers")
-    parser.add_argument("--batch_sizes", default="5,32,128")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each training in each round")
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("results"), help="folder to write")
-    options = parser.parse_args()
-    if not pathlib.Path(options.peers).is_file():
-        sys.exit(f"--peers must be the Python of an environment with torch and pythae, got {options.peers}.")
-    options.output.mkdir(parents=True, exist_ok=True)
+def numbers(text):
+    """Returns the batch sizes that `--batch_sizes` names."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise config.UserError(f"--batch_sizes must be numbers above 0 with commas between them, got {text}.")
+    return [int(part) for part in parts]
+
+
+def main(settings, _):
+    if not pathlib.Path(settings.peers).is_file():
+        raise config.UserError(
+            f"--peers must be the Python of an environment with torch and pythae, got {settings.peers!r}."
+        )
+    batch_sizes = numbers(settings.batch_sizes)
+    output = config.folder(settings.output, "--output")
+    output.mkdir(parents=True, exist_ok=True)
     table = []
-    with open(options.output / "workers.log", "w", encoding="utf-8") as log:
-        for batch_size in map(int, options.batch_sizes.split(",")):
-            table += measure(batch_size, options, log)
+    with open(output / "workers.log", "w", encoding="utf-8") as log:
+        for batch_size in batch_sizes:
+            table += measure(batch_size, settings, log)
+            (output / "training.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     print(as_text(table))
-    (options.output / "training.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    draw(table, options.output / "training.png")
+    draw(table, output / "training.png")
 
 
 if __name__ == "__main__":
-    main()
+    commandline.run(TrainingConfig, main)

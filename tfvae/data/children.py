@@ -23,7 +23,10 @@ def serve(answer):
         answer: Takes what a line of JSON says and returns what can be written as one.
     """
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        try:
+            print(json.dumps(answer(json.loads(line))), flush=True)
+        except BrokenPipeError:
+            os._exit(1)  # Who has asked is gone, killed perhaps.
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """What images are pictures of: the reader's answer, improved for avatars by drawing what was read."""
 
 import numpy as np
-from tqdm import tqdm
 
 from tfvae.data import styles
 from tfvae.evaluation import canvas, shelf, synthesis
+from tfvae.evaluation.progress import progress_bar
 
 
 class Analyst:
@@ -34,7 +34,7 @@ class Analyst:
         if self.style is None:
             read = {name: part.argmax(axis=1) for name, part in probabilities.items()}
             return synthesis.Analysis(read, {}, None)
-        with tqdm(total=len(images), desc=words, unit="image", disable=None) as bar:
+        with progress_bar(len(images), words) as bar:
             return synthesis.analyse(images, probabilities, self.style, self._canvas, bar.update)
 
     def accuracy(self, analysis, attributes, visible):

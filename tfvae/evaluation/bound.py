@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from tfvae import serving
-from tfvae.evaluation.scene import progress_bar
+from tfvae.evaluation.progress import progress_bar
 
 _CHUNK_BYTES = 2**26  # Of repeated images at once.
 _ACTIVE = 0.01  # Of Burda et al.: the variance of a posterior mean over images above which its latent is used.

@@ -109,7 +109,8 @@ def _about(settings, data_settings, served, images, test):
         "data": data_settings.data,
         "images": f"{height} x {width} x {channels}, {images.num_training:,} to train, of the {images.num_test:,} test "
         f"images {len(test.images):,} are looked at",
-        "floor": "the same of real images: validation images in the place of the model's",
+        "floor": "of what the model draws: real images in its place, validation images; of the bound and of "
+        "reconstructions: the same model on validation images",
         "std": f"{settings.std:g}",
         "walks": f"{way}, {settings.steps} images each",
         "seed": str(settings.seed),

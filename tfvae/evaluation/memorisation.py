@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfvae.evaluation.scene import progress_bar
+from tfvae.evaluation.progress import progress_bar
 
 _AT_ONCE = 1024
 _CANDIDATES = 3  # Training images whose distance is computed again without cancellation.

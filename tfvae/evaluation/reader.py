@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfvae.evaluation import degradations
+from tfvae.evaluation.progress import progress_bar
 
 _GRID = 15  # About so many cells high and wide is an image after the first layer.
 _WIDTH, _FEATURES = 48, 128
@@ -147,7 +148,7 @@ class Reader:
             return loss
 
         order = np.concatenate([random.permutation(count) for _ in range(-(-steps * _BATCH // count))])
-        with tqdm(total=steps * _BATCH, desc="Training the attribute reader", unit="image", disable=None) as bar:
+        with progress_bar(steps * _BATCH, "Training the attribute reader") as bar:
             for number in range(steps):
                 rows = order[number * _BATCH : (number + 1) * _BATCH]
                 loss = step(images(rows), labels[rows], shows[rows].astype(np.float32), tf.constant([0, number]))

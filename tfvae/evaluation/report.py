@@ -80,8 +80,9 @@ def page(results, figures):
 
 
 _HOW_TO_READ = (
-    "All on images that the model has never seen. The floor is what real images get in the place of the model's: "
-    "validation images, judged in the same way. Better: which direction is better, or the number that is right. "
+    "All on images that the model has never seen. The floor of what the model draws is what real images get in its "
+    "place: validation images, judged in the same way. That of the bound and of reconstructions is what the same model "
+    "gets on validation images. Better: which direction is better, or the number that is right. "
     "<code>evaluation.json</code> has the same numbers in full."
 )
 
@@ -98,16 +99,25 @@ def _about(about):
 def _summary(results):
     """Returns the few numbers that say most, in a sentence each."""
     wanted = (
-        ("psnr", "{} dB: reconstructions"),
-        ("ssim", "{}: structural similarity of reconstructions"),
-        ("redrawing_psnr", "{} dB: new images to true avatars"),
-        ("elbo", "{} nats: lower bound of log p(x)"),
+        ("likelihood", "elbo", "{} nats: lower bound of log p(x)"),
+        ("reconstruction", "psnr", "{} dB: reconstructions"),
+        ("reconstruction", "ssim", "{}: structural similarity of reconstructions"),
+        ("samples", "redrawing_psnr", "{} dB: new images to the nearest that the true renderer draws, median"),
+        ("samples", "sharpness", "{}: sharpness of new images over that of real ones"),
+        (
+            "samples",
+            "coverage_above_floor_mean",
+            "{}: how far attributes of new images are from the data, 0 to 1",
+        ),
+        ("walks", "stays", "{}: share of what two images have in common that stays on the walk between them"),
+        ("walks", "switches_once", "{}: share of what they have not in common that changes once"),
     )
     found = []
-    for name, words in wanted:
-        numbers = [number for group in results.groups.values() for number in group if number.name == name]
-        if numbers:
-            found.append(f"<li>{_escaped(words.format(text(numbers[0].value)))}</li>")
+    for title, name, words in wanted:
+        groups = [numbers for group, numbers in results.groups.items() if group.startswith(title)]
+        values = [number.value for numbers in groups for number in numbers if number.name == name]
+        if values:
+            found.append(f"<li>{_escaped(words.format(text(values[0])))}</li>")
     return f"<ul>{''.join(found)}</ul>"
 
 

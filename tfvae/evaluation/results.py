@@ -10,7 +10,7 @@ class Number(NamedTuple):
 
     name: str
     value: float
-    floor: float | None  # What real images have in the place of the model's, or None.
+    floor: float | None  # What real images have in the place of the model's, or the model on other images, or None.
     unit: str
     better: str  # "higher", "lower", "1" for a ratio that should be 1, or "" for what is neither.
     words: str  # What it is, in a line.
@@ -76,7 +76,7 @@ def _plain(value):
 
 
 def text(value):
-    """Returns a number as a table shows it: four significant digits, thousands whole."""
+    """Returns a number as a table shows it: about four digits, thousands whole."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, int):
@@ -85,6 +85,8 @@ def text(value):
         return f"{value:,.0f}"
     if abs(value) >= 100:
         return f"{value:.1f}"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from tfvae import serving
 from tfvae.evaluation import coverage, features, redrawing, sharpness
-from tfvae.evaluation.scene import progress_bar
+from tfvae.evaluation.progress import progress_bar
 
 _AT_ONCE = 64
 

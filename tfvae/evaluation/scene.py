@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from tfvae import serving
 from tfvae.evaluation import coverage
+from tfvae.evaluation.progress import progress_bar
 
 
 class Held(NamedTuple):
@@ -39,11 +39,6 @@ class Read(NamedTuple):
     reconstructions: object
     test_features: np.ndarray  # [N, F]
     other_features: np.ndarray
-
-
-def progress_bar(total, words, unit="image"):
-    """Returns a progress bar on standard error; none where that is no terminal."""
-    return tqdm(total=total, desc=words, unit=unit, disable=None)
 
 
 def hold(served, data, split, count):

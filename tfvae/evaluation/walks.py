@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfvae.evaluation import redrawing, sharpness
-from tfvae.evaluation.scene import progress_bar
+from tfvae.evaluation.progress import progress_bar
 
 HIDDEN = -1  # In the place of a value that does not show.
 
