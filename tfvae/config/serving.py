@@ -86,7 +86,7 @@ class EvaluateConfig(WalkConfig):
     importance_images: int = option(48, "Test images whose log p(x) is estimated by many codes; 0: none.", at_least=0)
     importance_samples: int = option(500, "Codes of each of them, K.", at_least=1, at_most=1_000_000)
     seed: int = option(0, "Seed of the noise.", at_least=0, at_most=2**31 - 1)
-    quick: bool = option(False, "A minute's look: 150 images, 12 walks, 8 images with 50 codes, at most.")
+    quick: bool = option(False, "A quick look: 150 images, 12 walks, 8 images with 50 codes, at most.")
     reader_only: bool = option(False, "Only train the classifier that reads attributes, unless it is there already.")
 
     @property
