@@ -82,6 +82,7 @@ def test_avatars_are_measured_by_every_measure(of_avatars, tmp_path, monkeypatch
     assert {"attributes.png", "walks_redrawn.png", "worst.png", "nearest.png"} <= pictures
     assert "Learning curve" in (tmp_path / "out" / "report.html").read_text()
     assert any("the reader" in note for note in found["notes"])
+    assert found["about"]["walks"] == "wipe, 3 images each"
 
 
 def test_test_images_as_samples_are_beyond_reproach(of_avatars, tmp_path, monkeypatch, capsys):

@@ -9,6 +9,7 @@ import pytest
 
 from tfvae.evaluation import report
 from tfvae.evaluation.figures import Figure
+from tfvae.evaluation.progress import progress_bar
 from tfvae.evaluation.results import Results, text
 
 PNG = base64.b64decode(
@@ -58,3 +59,15 @@ def test_the_page_holds_everything_and_escapes_it(results, tmp_path):
     assert "&lt;script&gt;" in page and "The &quot;worst&quot; &lt;one&gt;." in page and "a &amp; b" in page
     for tag in ("table", "figure", "h2", "h3", "dl", "ul", "tr", "td", "p"):
         assert len(re.findall(f"<{tag}[ >]", page)) == page.count(f"</{tag}>"), tag
+
+
+def test_a_small_number_keeps_its_digits():
+    assert [text(value) for value in (0.00011177, 0.0488, 0.5, 0.0, 31.4159, 32957.1)] == [
+        "0.000112", "0.0488", "0.5000", "0.0000", "31.42", "32,957"
+    ]  # fmt: skip
+
+
+def test_what_begins_is_said_where_there_is_no_terminal(capsys):
+    with progress_bar(1200, "Reading walks") as bar:
+        bar.update(600)
+    assert capsys.readouterr().err == "Reading walks: 1,200 images\n"
