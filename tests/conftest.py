@@ -1,7 +1,19 @@
-"""Two logical CPUs, for the tests of replicas: they have to be made before TensorFlow is first used."""
+"""What the tests share; and two logical CPUs, for those of replicas: they have to be made before TensorFlow is used."""
 
+import numpy as np
+import pytest
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+@pytest.fixture
+def no_export(monkeypatch):
+    """Leaves out the export and what an epoch's pictures show: most of a tiny training's time."""
+    from tfvae import serving
+    from tfvae.training import callbacks
+
+    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_: base_dir / "1")
+    monkeypatch.setattr(callbacks.Records, "_draw", lambda self: {"samples": np.zeros((8, 8, 3), np.float32)})

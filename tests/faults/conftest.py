@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvae import config, serving, training
-from tfvae.training import callbacks
+from tfvae import config, training
 
 TINY = {"image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 3, "jit": False, "prior": "normal"}
 
@@ -29,13 +28,6 @@ def make(images, tmp_path):
         return config.TrainConfig(**{"data": str(images), "name": "run", **TINY, **folders, **others})
 
     return made
-
-
-@pytest.fixture
-def no_export(monkeypatch):
-    """Leaves out the export and what an epoch's pictures show: most of a tiny training's time."""
-    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_: base_dir / "1")
-    monkeypatch.setattr(callbacks.Records, "_draw", lambda self: {"samples": np.zeros((8, 8, 3), np.float32)})
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,8 @@ LIKELIHOODS = ("gaussian", "gaussian_optimal", "gaussian_fixed", "bernoulli", "l
 
 
 @pytest.fixture
-def trains(make, no_export, monkeypatch, tmp_path):
+def trains(make, no_export, tmp_path):
     """A function that trains for an epoch; returns "" or the one line with which that ended."""
-    from tfvae.training import callbacks
-
-    monkeypatch.setattr(callbacks.Records, "_draw", lambda self: {})  # Drawing is not what is tested here.
 
     def train(**others):
         settings = make(**{"epochs": 1, **others})

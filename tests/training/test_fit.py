@@ -46,13 +46,6 @@ def whole(folder, tmp_path_factory):
     return place / "runs" / "run", settings, version
 
 
-@pytest.fixture
-def no_export(monkeypatch):
-    """Leaves out the export and what an epoch's pictures show: most of a tiny training's time."""
-    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_: base_dir / "1")
-    monkeypatch.setattr(callbacks.Records, "_draw", lambda self: {"samples": np.zeros((8, 8, 3), np.float32)})
-
-
 def records(run):
     return (run / "metrics.jsonl").read_text(), (run / "loss_per_batch.csv").read_text()
 
@@ -70,7 +63,7 @@ def assert_equal_runs(one, other):
         np.testing.assert_array_equal(array, second[name])
 
 
-def test_an_epoch_leaves_no_figure_behind(folder, tmp_path, no_export):
+def test_an_epoch_leaves_no_figure_behind(folder, tmp_path):
     gc.collect()
     gc.disable()  # Left to itself, Python might collect them in time, or not.
     try:
@@ -164,13 +157,19 @@ def test_under_a_strategy_what_it_cannot_do_is_left_out_with_a_line(whole, folde
     assert_equal_runs(tmp_path / "runs" / "run", whole[0])
 
 
-def test_several_devices_are_refused(folder, tmp_path):
-    with (
-        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(),
-        pytest.raises(config.UserError, match="expected one device, got 2"),
-    ):
-        training.fit(settings_for(folder, tmp_path))
-    assert not (tmp_path / "runs" / "run").exists()
+def test_two_devices_train_where_batches_can_be_shared(tmp_path, no_export, capsys):
+    random = np.random.default_rng(0)
+    splits = {"train": 12, "validation": 6, "test": 6}
+    np.savez(tmp_path / "a.npz", **{name: random.integers(0, 256, (count, 8, 8, 3), np.uint8)
+                                    for name, count in splits.items()})  # fmt: skip
+    settings = settings_for(tmp_path / "a.npz", tmp_path, batch_size=4, jit=True)
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        training.fit(settings)
+        with pytest.raises(config.UserError, match="2 devices: expected training batches of a multiple of 2, got 3"):
+            training.fit(dataclasses.replace(settings, batch_size=3, name="odd"))
+    assert "--jit=false" in capsys.readouterr().err
+    assert len((tmp_path / "runs" / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert not (tmp_path / "runs" / "odd").exists()
 
 
 def test_fewer_steps_at_once_than_asked_for_are_told(folder, tmp_path, no_export, capsys):

@@ -107,7 +107,7 @@ def _summary(results):
         (
             "samples",
             "coverage_above_floor_mean",
-            "{}: how far attributes of new images are from the data, 0 to 1",
+            "{}: distance of attributes of new images from the data, above its floor",
         ),
         ("walks", "stays", "{}: share of what two images have in common that stays on the walk between them"),
         ("walks", "switches_once", "{}: share of what they have not in common that changes once"),

@@ -47,6 +47,7 @@ def fit(settings):
 def _fit(settings, folder, export_base):
     try:
         images = data.load(settings)
+        _check_shares(images)
         vae = _compiled(settings, images.image_shape, images.steps_per_epoch)
     except BaseException as error:
         if not settings.resume:
@@ -133,9 +134,6 @@ def _compiled(settings, image_shape, steps_per_epoch):
     vae = model.build(settings, image_shape, steps_per_epoch, ema=settings.ema, seed=settings.seed)
     rate = schedules.learning_rate(settings.lr, settings.lr_end, settings.epochs * steps_per_epoch)
     jit, steps = settings.jit, settings.steps_per_execution
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
-    if devices > 1:  # Each would draw the same noise for other images, and Keras adds up their gradients.
-        raise config.UserError(f"under a strategy: expected one device, got {devices}.")
     if tf.distribute.has_strategy() and (jit or steps > 1):
         print(
             "under a strategy Keras can do neither: goes on with --jit=false --steps_per_execution=1", file=sys.stderr
@@ -144,6 +142,18 @@ def _compiled(settings, image_shape, steps_per_epoch):
     vae.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=jit, steps_per_execution=steps)
     vae.optimizer.build(vae.trainable_variables)
     return vae
+
+
+def _check_shares(images):
+    """Raises UserError where the devices of a strategy would have unlike shares of a batch: Keras adds up the first."""
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    if devices == 1:
+        return
+    for split in ("training", "validation", "test"):
+        size = getattr(images, split).element_spec[-1].shape[0]
+        if size % devices:
+            expected = f"expected {split} batches of a multiple of {devices}, got {size}"
+            raise config.UserError(f"under a strategy of {devices} devices: {expected}.")
 
 
 def _largest_divisor(number, limit):
