@@ -9,6 +9,12 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.fixture(scope="session")
+def two_devices():
+    """One strategy for all tests: a second one of a process would number its collectives as the first did."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture
 def no_export(monkeypatch):
     """Leaves out the export and what an epoch's pictures show: most of a tiny training's time."""

@@ -200,18 +200,12 @@ def test_mixed_precision_keeps_the_bound_in_float32(prior, likelihood):
     assert vae(IMAGES).dtype == tf.float32
 
 
-@pytest.fixture(scope="module")
-def strategy():
-    """One for all tests: a second strategy of a process would number its collectives as the first did."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 @pytest.mark.parametrize("prior", ["flow", "mixture"])
-def test_two_replicas_take_the_step_of_one_with_different_noise(prior, strategy):
-    with strategy.scope():
+def test_two_replicas_take_the_step_of_one_with_different_noise(prior, two_devices):
+    with two_devices.scope():
         both = compiled(optimizer=keras.optimizers.SGD(1e-4), likelihood="gaussian_fixed", prior=prior, ema=0.9)
-    noises = strategy.run(lambda: both.noise(2, 0, 0))
-    noise = tf.concat(strategy.experimental_local_results(noises), axis=0)
+    noises = two_devices.run(lambda: both.noise(2, 0, 0))
+    noise = tf.concat(two_devices.experimental_local_results(noises), axis=0)
     assert np.abs(noise[:2] - noise[2:]).min() > 0
     dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
     both.fit(dataset, verbose=0, shuffle=False)

@@ -157,13 +157,13 @@ def test_under_a_strategy_what_it_cannot_do_is_left_out_with_a_line(whole, folde
     assert_equal_runs(tmp_path / "runs" / "run", whole[0])
 
 
-def test_two_devices_train_where_batches_can_be_shared(tmp_path, no_export, capsys):
+def test_two_devices_train_where_batches_can_be_shared(two_devices, tmp_path, no_export, capsys):
     random = np.random.default_rng(0)
     splits = {"train": 12, "validation": 6, "test": 6}
     np.savez(tmp_path / "a.npz", **{name: random.integers(0, 256, (count, 8, 8, 3), np.uint8)
                                     for name, count in splits.items()})  # fmt: skip
     settings = settings_for(tmp_path / "a.npz", tmp_path, batch_size=4, jit=True)
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with two_devices.scope():
         training.fit(settings)
         with pytest.raises(config.UserError, match="2 devices: expected training batches of a multiple of 2, got 3"):
             training.fit(dataclasses.replace(settings, batch_size=3, name="odd"))
