@@ -15,11 +15,11 @@ faults.md and faults.json are written after each part. Linux only.
 import dataclasses
 import json
 import os
-import pathlib
 import time
 
 import faults_images
 import faults_runs
+import results
 
 from tfvae import commandline, config
 
@@ -31,6 +31,7 @@ class FaultsConfig(config.Settings):
     """`python benchmarks/faults.py`."""
 
     output: str = config.option("benchmark-faults", "Folder for faults.json, faults.md and the files that do harm.")
+    overwrite: bool = config.option(False, "Replace results that are there.")
     only: str = config.option("kills,images,memory", "Parts, with commas between them.")
     kills: int = config.option(20, "Trainings that are killed.", at_least=1)
     inputs: int = config.option(100_000, "Hostile image files.", at_least=1)
@@ -74,11 +75,12 @@ def _memory_table(found):
 
 
 def main(settings, _):
-    output = pathlib.Path(settings.output)
-    output.mkdir(parents=True, exist_ok=True)
-    kept = output / "faults.json"
+    output = results.folder(settings)
+    kept, parts = output / "faults.json", settings.only.split(",")
     found = json.loads(kept.read_text()) if kept.exists() else {}
-    for part in settings.only.split(","):
+    if not settings.overwrite and found.keys() & set(parts):
+        raise config.UserError(f"--output: {kept} has {', '.join(found)}; name another folder or add --overwrite.")
+    for part in parts:
         began = time.monotonic()
         if part == "kills":
             found[part] = faults_runs.kills(settings.kills, settings.seed, output)

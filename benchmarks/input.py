@@ -35,6 +35,7 @@ import time
 
 import input_memory
 import input_report
+import results
 from peers import Peer
 
 from tfvae import commandline, config
@@ -50,6 +51,7 @@ class InputConfig(config.Settings):
 
     peers: str = config.option("", "Python of the environment with PyTorch and Pillow; empty: without them.")
     output: str = config.option("benchmark-input", "Folder for input.json, input.md and input.png.")
+    overwrite: bool = config.option(False, "Replace results that are there.")
     size: int = config.option(60, "Height and width that images are resized to.", at_least=8, at_most=512)
     images: int = config.option(1000, "Images of 500 x 500 in each folder.", at_least=200)
     rounds: int = config.option(5, "Times that everything is measured.", at_least=1)
@@ -239,8 +241,7 @@ def main(settings, _):
     if settings.quick:
         settings = dataclasses.replace(settings, images=200, rounds=2, memory="2000,10000", tfds=False)
     start = time.perf_counter()
-    output = config.folder(settings.output, "--output")
-    output.mkdir(parents=True, exist_ok=True)
+    output = results.folder(settings, "input.json")
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         print("Drawing the images", flush=True)

@@ -37,7 +37,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.serving_load import drive, measure, median, memory_over, served
-from tfvae import config, quiet
+from tfvae import config, outputs, quiet
 
 SIGNATURES = ("generate_bytes", "reconstruct_bytes")
 MODES = ("no batching", "batching")
@@ -242,6 +242,7 @@ def main():
     )
     parser.add_argument("--model", default="", help="saved_models/NAME or one version's folder; the newest export.")
     parser.add_argument("--output", type=pathlib.Path, default="serving", help="Folder for results (serving).")
+    parser.add_argument("--overwrite", action="store_true", help="Replace results that are there.")
     parser.add_argument("--seconds", type=float, default=2, help="Length of each load (2).")
     parser.add_argument("--rounds", type=int, default=3, help="Loads of each kind; medians are shown (3).")
     parser.add_argument("--requests", type=int, default=10_000, help="Requests over which memory is watched (10000).")
@@ -255,6 +256,7 @@ def main():
         options.seconds, options.rounds, options.requests = 1, 1, 1000
     quiet.hush()
     try:
+        outputs.refuse_existing(options.output / "serving.json", options.overwrite)
         options.output.mkdir(parents=True, exist_ok=True)
         results = run(options)
         (options.output / "serving.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -28,6 +28,7 @@ import statistics
 import sys
 import tempfile
 
+import results
 import time_to_quality_report as report
 from peers import Peer
 
@@ -43,6 +44,7 @@ class QualityConfig(config.Settings):
 
     peers: str = config.option("", "Python of the environment with pythae; empty: without it.")
     output: str = config.option("benchmark-time-to-quality", "Folder for time_to_quality.json, .md and .png.")
+    overwrite: bool = config.option(False, "Replace results that are there.")
     every: int = config.option(400, "Steps between two evaluations.", at_least=8)
     epochs: float = config.option(4.0, "Passes over the training images, of this package.", above=0.0, at_most=50.0)
     peer_minutes: float = config.option(60.0, "What each peer trains, in minutes of a quiet machine.", above=0.0)
@@ -143,11 +145,11 @@ def speeds(output):
 
 
 def main(settings, _):
-    output = config.folder(settings.output, "--output")
     if settings.only == "pythae" and not settings.peers:
         raise config.UserError("--only=pythae needs --peers.")
-    output.mkdir(parents=True, exist_ok=True)
     names = MODELS if settings.peers else MODELS[:-1]
+    parts = {"calibrate": "calibration.json", **{name: f"{name}.json" for name in names}}
+    output = results.folder(settings, *(file for part, file in parts.items() if settings.only in ("", part)))
     if settings.only in ("", "calibrate"):
         calibrate(names, settings, output)
     for name in names:

@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 
+import results
+
 from tfvae import commandline, config
 
 HERE = pathlib.Path(__file__).parent
@@ -31,6 +33,7 @@ class TrainingConfig(config.Settings):
     rounds: int = config.option(5, "Rounds that count.", at_least=1, at_most=1000)
     seconds: float = config.option(2.0, "Of each training in each round.", above=0.0)
     output: str = config.option("results", "Folder for training.json, training.png and workers.log.")
+    overwrite: bool = config.option(False, "Replace results that are there.")
 
 
 class Worker:
@@ -168,8 +171,7 @@ def main(settings, _):
             f"--peers must be the Python of an environment with torch and pythae, got {settings.peers!r}."
         )
     batch_sizes = numbers(settings.batch_sizes)
-    output = config.folder(settings.output, "--output")
-    output.mkdir(parents=True, exist_ok=True)
+    output = results.folder(settings, "training.json")
     table = []
     with open(output / "workers.log", "w", encoding="utf-8") as log:
         for batch_size in batch_sizes:

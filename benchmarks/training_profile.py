@@ -146,12 +146,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", help="Python of the environment of the peers; without it, no PyTorch")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("results"), help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
     parser.add_argument("--way", choices=("xla", "pytorch"), help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
         print(json.dumps((with_xla if options.way == "xla" else with_pytorch)(options.threads)))
         return
+    path = options.output / "training_profile.json"
+    if path.exists() and not options.overwrite:
+        sys.exit(f"--output: {path} exists; name another folder or add --overwrite.")
     columns = {f"XLA, {n} thread{'s' * (n > 1)}": asked(sys.executable, "xla", n) for n in (1, 2)}
     if options.peers:
         columns |= {f"PyTorch, {n} thread{'s' * (n > 1)}": asked(options.peers, "pytorch", n) for n in (1, 2)}
@@ -159,7 +163,7 @@ def main():
     print(as_text(kinds, columns))
     options.output.mkdir(parents=True, exist_ok=True)
     found = {"operations": kinds, "convolutions": columns}
-    (options.output / "training_profile.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
