@@ -61,6 +61,17 @@ def test_one_image_throughout_neither_keeps_nor_switches_what_it_has_not():
     assert found == (pytest.approx(1 / 3), 0, 3, 2)
 
 
+def test_a_perfect_walk_changes_one_attribute_after_the_other():
+    first, last = np.array([0, 7, 2, 3]), np.array([1, 7, 5, 4])
+    perfect = walks.one_after_the_other(first, last, 4)
+    assert perfect.tolist() == [[0, 7, 2, 3], [1, 7, 2, 3], [1, 7, 5, 3], [1, 7, 5, 4]]
+    names = ("hair", "eyes", "mouth", "clothes")
+    frames = {name: perfect[None, :, column] for column, name in enumerate(names)}
+    ends = {name: np.array([[first[column], last[column]]]) for column, name in enumerate(names)}
+    assert walks.consistency(frames, ends) == (1, 1, 1, 3)
+    assert walks.one_after_the_other(first, first, 3).tolist() == 3 * [first.tolist()]
+
+
 def test_middles_and_cross_fades():
     frames = np.arange(22).reshape(2, 11)
     assert walks.middles(frames)[0].tolist() == [3, 4, 5, 6, 7]

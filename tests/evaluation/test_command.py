@@ -72,6 +72,10 @@ def test_avatars_are_measured_by_every_measure(of_avatars, tmp_path, monkeypatch
     # An untrained model draws no avatars; real images are their own redrawings.
     assert first["redrawing_psnr"]["value"] < 20 and first["redrawing_psnr"]["floor"] == pytest.approx(100)
     assert first["redrawing_over_25"]["floor"] == 1
+    # The renderer's own walk is read as it was drawn; of what an untrained model makes of it nothing is.
+    once = groups["walks between test images"]["switches_once"]
+    assert once["floor"] == 1 and once["value"] < 0.5
+    assert groups["walks between test images"]["switches_once_of_reconstructions"]["value"] < 0.5
     likelihood = groups["likelihood of test images"]
     assert likelihood["elbo"]["value"] == pytest.approx(
         -likelihood["distortion"]["value"] - likelihood["rate"]["value"], rel=1e-6

@@ -37,6 +37,12 @@ class Analyst:
         with progress_bar(len(images), words) as bar:
             return synthesis.analyse(images, probabilities, self.style, self._canvas, bar.update)
 
+    def draw(self, indices):
+        """Returns the avatars of attribute indices [N, A], in the order of `values`: [N, H, W, C] in [0, 1]."""
+        art = styles.load(self.style)
+        drawn = [synthesis.render(art, self._canvas, tuple(one))[1] for one in np.asarray(indices).tolist()]
+        return np.stack(drawn) / np.float32(255)
+
     def accuracy(self, analysis, attributes, visible):
         """Returns the share of the visible attributes that an `Analysis` has read right."""
         right = [

@@ -45,6 +45,12 @@ class Analysis(NamedTuple):
     redrawings: np.ndarray  # [N, H, W, C] uint8: the nearest avatars
 
 
+def render(art, canvas, indices):
+    """Returns (the drawing, uint8 [H, W, C] as the data has it) of the avatar of attribute indices."""
+    drawing = artwork.render(art, canvas.size, artwork.pins(art, indices))
+    return drawing, canvas.finished(canvas.bring(artwork.pixels(drawing.png)))
+
+
 class Searcher:
     """Finds the nearest avatars of one style.
 
@@ -64,8 +70,7 @@ class Searcher:
         self.has_layers = error <= 255**2 / 10 ** (_ALIKE / 10)
 
     def _render_anew(self, indices):
-        drawing = artwork.render(self._art, self._canvas.size, artwork.pins(self._art, indices))
-        return drawing, self._canvas.finished(self._canvas.bring(artwork.pixels(drawing.png)))
+        return render(self._art, self._canvas, indices)
 
     def draw(self, indices):
         """Returns the avatar of attribute indices as the data has it, uint8 [H, W, C]."""

@@ -85,6 +85,15 @@ def cross_fade(starts, ends, steps):
     return (1 - weight) * np.asarray(starts, np.float32)[:, None] + weight * np.asarray(ends, np.float32)[:, None]
 
 
+def one_after_the_other(first, last, steps):
+    """Returns a walk [steps, A] from attribute indices `first` [A] to `last`: what differs changes in turn."""
+    differing = np.flatnonzero(first != last)
+    changed = np.rint(np.linspace(0, len(differing), steps))[:, None]
+    walk = np.repeat(first[None], steps, axis=0)
+    walk[:, differing] = np.where(np.arange(len(differing)) < changed, last[differing], first[differing])
+    return walk
+
+
 def add(scene, read):
     """Adds what walks between test images show, and a cross-fade in pixels to compare with.
 
@@ -102,13 +111,21 @@ def add(scene, read):
     frames, fades = np.stack(frames), cross_fade(starts, ends, steps)
     words = "of middle frames: mean gradient magnitude over that of test images"
     sharpness.add(scene, put, _flat(middles(frames)), words=words)
-    redrawings = None if read is None else _by_attributes(scene, put, frames, read)
+    perfect = None if read is None or scene.analyst.style is None else _perfect(scene, count)
+    floor = None if perfect is None else _consistency(scene, _read(scene, perfect, "Reading the renderer's walks"))
+    redrawings = None if read is None else _by_attributes(scene, put, frames, read, floor=floor)
     words = f"the largest step of a walk over all of them together, mean; even steps: {1 / (steps - 1):.2g}"
     put("largest_step", largest_step(frames), None, "", "lower", words)
     words = "of a cross-fade in pixels, to compare with"
     sharpness.add(scene, put, _flat(middles(fades)), "cross_fade_sharpness", words)
     if read is not None:
         _by_attributes(scene, put, fades, read, "cross_fade_", f"{words}: ")
+    if perfect is not None:
+        rebuilt = np.concatenate([scene.served.reconstruct(walk) for walk in perfect]).reshape(perfect.shape)
+        found = _consistency(scene, _read(scene, rebuilt, "Reading reconstructed walks"))
+        words = "of reconstructions of the renderer's walk, an attribute after the other: as far as this decoder goes"
+        put("stays_of_reconstructions", found.stays, floor.stays, "", "higher", words)
+        put("switches_once_of_reconstructions", found.switches_once, floor.switches_once, "", "higher", words)
     return frames, redrawings
 
 
@@ -116,20 +133,37 @@ def _flat(walks):
     return walks.reshape(-1, *walks.shape[2:])
 
 
-def _by_attributes(scene, put, frames, read, prefix="", words=""):
-    """Adds what the attributes of walks say; returns the frames' redrawings, or None."""
-    count, steps, *_ = frames.shape
-    analysis = scene.analyst.read(_flat(frames), "Reading cross-fades" if prefix else "Reading walks")
+def _perfect(scene, count):
+    """Returns the walks [count, S, H, W, C] that the true renderer draws between test images."""
+    known = np.stack([scene.test.attributes[name] for name in scene.analyst.values], axis=1)
+    ends, steps = known[: 2 * count].reshape(count, 2, -1), scene.settings.steps
+    drawn = scene.analyst.draw(np.concatenate([one_after_the_other(first, last, steps) for first, last in ends]))
+    return drawn.reshape(count, steps, *drawn.shape[1:])
+
+
+def _read(scene, frames, words):
+    """Returns the `synthesis.Analysis` of all frames of walks [W, S, H, W, C]."""
+    return scene.analyst.read(_flat(frames), words)
+
+
+def _consistency(scene, analysis):
+    """Returns the `Consistency` of an analysis of walks between test images."""
+    steps = scene.settings.steps
     marked = _marked(analysis.attributes, analysis.visible)
     known = _marked(scene.test.attributes, scene.test.visible)
-    found = consistency(
-        {name: column.reshape(count, steps) for name, column in marked.items()},
-        {name: column[: 2 * count].reshape(count, 2) for name, column in known.items()},
-    )
+    frames = {name: column.reshape(-1, steps) for name, column in marked.items()}
+    return consistency(frames, {name: column[: 2 * len(frames[name])].reshape(-1, 2) for name, column in known.items()})
+
+
+def _by_attributes(scene, put, frames, read, prefix="", words="", floor=None):
+    """Adds what the attributes of walks say; returns the frames' redrawings, or None."""
+    count, steps, *_ = frames.shape
+    analysis = _read(scene, frames, "Reading cross-fades" if prefix else "Reading walks")
+    found, floors = _consistency(scene, analysis), floor or Consistency(None, None, 0, 0)
     what = f"{words}share of {found.alike} attributes alike in both images that stay throughout"
-    put(f"{prefix}stays", found.stays, None, "", "higher", what)
+    put(f"{prefix}stays", found.stays, floors.stays, "", "higher", what)
     what = f"{words}share of {found.differing} attributes that differ between them which switch exactly once"
-    put(f"{prefix}switches_once", found.switches_once, None, "", "higher", what)
+    put(f"{prefix}switches_once", found.switches_once, floors.switches_once, "", "higher", what)
     if analysis.redrawings is None:
         return None
     psnrs = middles(redrawing.psnrs(_flat(frames), analysis).reshape(count, steps))
