@@ -77,7 +77,7 @@ def _memory_table(found):
 def main(settings, _):
     output = results.folder(settings)
     kept, parts = output / "faults.json", settings.only.split(",")
-    found = json.loads(kept.read_text()) if kept.exists() else {}
+    found = results.read(kept) if kept.exists() else {}
     if not settings.overwrite and found.keys() & set(parts):
         raise config.UserError(f"--output: {kept} has {', '.join(found)}; name another folder or add --overwrite.")
     for part in parts:

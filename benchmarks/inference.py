@@ -27,9 +27,10 @@ import sys
 import tempfile
 import time
 
-from peers import Peer
+import results
+from peers import Peer, check
 
-from tfvae import commandline, config, outputs
+from tfvae import commandline, config
 
 TASKS = ("generate", "encode", "reconstruct")
 BATCHES = (1, 32, 256)
@@ -187,7 +188,9 @@ def main(settings, _):
     if settings.quick:
         settings = dataclasses.replace(settings, seconds=0.2, rounds=2)
     version = serving.find(settings.model, settings.export_dir)
-    output = outputs.check_folder(settings.output, settings.overwrite)
+    if settings.peers:
+        check(settings.peers, "torch", "pythae")
+    output = results.folder(settings, "inference.json")
     models, weights = {"tfvae": Ours(version)}, {"tfvae": weights_of(version)}
     if settings.peers:
         models["pythae"] = Pythae(settings.peers)

@@ -2,8 +2,8 @@
 
 The model is `VAE` with pythae's stock convolutional encoder and decoder of the size nearest to ours (those for CelebA,
 64 x 64 RGB), untrained, for weights take the same time whatever they are. Each line of standard input is {"task",
-"batch", "seconds"} in JSON; the answer is the list of seconds that each call took. With `--first FILE` it writes one
-image to FILE, and ends.
+"batch", "seconds"} in JSON; the answer is the list of seconds that each call took. With `--first
+FOLDER COUNT` it writes so many images into a folder, and ends.
 """
 
 import json

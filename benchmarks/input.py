@@ -36,7 +36,7 @@ import time
 import input_memory
 import input_report
 import results
-from peers import Peer
+from peers import Peer, check
 
 from tfvae import commandline, config
 
@@ -241,6 +241,8 @@ def main(settings, _):
     if settings.quick:
         settings = dataclasses.replace(settings, images=200, rounds=2, memory="2000,10000", tfds=False)
     start = time.perf_counter()
+    if settings.peers:
+        check(settings.peers, "torch", "PIL")
     output = results.folder(settings, "input.json")
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)

@@ -5,6 +5,19 @@ import subprocess
 
 from tfvae import config
 
+_LACKED = "import importlib.util, sys; print(*(name for name in sys.argv[1:] if not importlib.util.find_spec(name)))"
+
+
+def check(python, *modules, flag="--peers"):
+    """Raises config.UserError, which names `flag`, where `python` cannot be run or has not all of `modules`."""
+    expected = f"{flag} must be the Python of an environment with {' and '.join(modules)}"
+    try:
+        answer = subprocess.run([python, "-c", _LACKED, *modules], capture_output=True, text=True)
+    except OSError as error:
+        raise config.UserError(f"{expected}; cannot run {python!r}: {error.strerror}.") from None
+    if answer.returncode or answer.stdout.strip():
+        raise config.UserError(f"{expected}; {python} lacks {answer.stdout.strip() or 'Python'}.")
+
 
 class Peer:
     """Answers each line of JSON by one.

@@ -1,5 +1,7 @@
 """Where a benchmark leaves its results: several may share a folder; none replaces what it measured before unasked."""
 
+import json
+
 from tfvae import config, outputs
 
 
@@ -18,3 +20,11 @@ def folder(settings, *names):
         outputs.refuse_existing(output / name, settings.overwrite)
     output.mkdir(parents=True, exist_ok=True)
     return output
+
+
+def read(path):
+    """Returns what a file of JSON holds; raises config.UserError, with its name, where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise config.UserError(f"{path} is damaged: expected JSON; move it away and measure again.") from None

@@ -136,6 +136,7 @@ def run(options):
     results["in_process"] = {
         f"{batch} rows a call": in_process(model, both, options.seconds, batch) for batch in (1, 8, 32)
     }
+    options.output.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as running:
         servers = {}
         for batching, mode in enumerate(MODES):
@@ -257,7 +258,6 @@ def main():
     quiet.hush()
     try:
         outputs.refuse_existing(options.output / "serving.json", options.overwrite)
-        options.output.mkdir(parents=True, exist_ok=True)
         results = run(options)
         (options.output / "serving.json").write_text(json.dumps(results, indent=1) + "\n")
         picture(results, options.output / "serving.png")

@@ -30,7 +30,7 @@ import tempfile
 
 import results
 import time_to_quality_report as report
-from peers import Peer
+from peers import Peer, check
 
 from tfvae import commandline, config
 
@@ -141,14 +141,19 @@ def speeds(output):
     path = output / "calibration.json"
     if not path.exists():
         raise config.UserError(f"{path} is not there; --only=calibrate makes it.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return results.read(path)
 
 
 def main(settings, _):
     if settings.only == "pythae" and not settings.peers:
         raise config.UserError("--only=pythae needs --peers.")
+    if settings.peers:
+        check(settings.peers, "torch", "pythae")
+    if settings.only not in ("", "calibrate"):
+        speeds(config.folder(settings.output, "--output"))
     names = MODELS if settings.peers else MODELS[:-1]
-    parts = {"calibrate": "calibration.json", **{name: f"{name}.json" for name in names}}
+    parts = {"calibrate": "calibration.json", "report": "time_to_quality.json"}
+    parts |= {name: f"{name}.json" for name in names}
     output = results.folder(settings, *(file for part, file in parts.items() if settings.only in ("", part)))
     if settings.only in ("", "calibrate"):
         calibrate(names, settings, output)

@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 
+import results
+
 from tfvae import config
 
 PSNR = 30.0
@@ -27,7 +29,7 @@ def write(output, calibration, names):
     for name in names:
         path = output / f"{name}.json"
         if path.exists() and name in calibration["models"]:
-            found[name] = json.loads(path.read_text(encoding="utf-8"))
+            found[name] = results.read(path)
             speed = calibration["models"][name]
             for point in found[name]["points"]:
                 point["quiet_seconds"] = speed["start"] + point["steps"] * speed["step"]

@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import results
+from peers import check
 
 from tfvae import commandline, config
 
@@ -41,6 +42,7 @@ class Worker:
 
     def __init__(self, python, script, name, batch_size, log):
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(HERE.parent)}
+        environment["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # So that the first step compiles, as ours does.
         command = [python, str(HERE / script), name, str(batch_size)]
         try:
             self._process = subprocess.Popen(
@@ -166,10 +168,7 @@ def numbers(text):
 
 
 def main(settings, _):
-    if not pathlib.Path(settings.peers).is_file():
-        raise config.UserError(
-            f"--peers must be the Python of an environment with torch and pythae, got {settings.peers!r}."
-        )
+    check(settings.peers, "torch", "pythae")
     batch_sizes = numbers(settings.batch_sizes)
     output = results.folder(settings, "training.json")
     table = []

@@ -160,7 +160,7 @@ def pythae(batch_size):
         def forward(self, latents):
             return ModelOutput(reconstruction=self.ours(latents))
 
-    count = max(1, 40 // batch_size)
+    count = max(1, 320 // batch_size)
     images = torch.rand(count * batch_size, 3, SIZE, SIZE)
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         with contextlib.redirect_stdout(nowhere):

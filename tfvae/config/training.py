@@ -167,8 +167,9 @@ class TrainConfig(DataConfig, ModelConfig):
     lr_end: float = option(3.03e-6, "Learning rate at the last step, reached exponentially.", above=0.0, at_most=10.0)
     ema: float = option(0.999, "Momentum of the averaged weights that validation and export use; 0: none.",
                         at_least=0.0, at_most=0.99999)  # fmt: skip
-    jit: bool = option(True, "Compile the training step with XLA.")
-    steps_per_execution: int = option(8, "Steps that run between two looks at the loss and at Ctrl-C, at most.",
+    jit: bool = option(True, "Compile the training step with XLA; not under a strategy.")
+    steps_per_execution: int = option(8, "Steps that run between two looks at the loss and at Ctrl-C, at most: "
+                                      "so many that an epoch is a whole number of them; under a strategy 1.",
                                       at_least=1, at_most=32)  # fmt: skip
     checkpoint_minutes: float = option(5.0, "A checkpoint at least this often, beside one an epoch.", above=0.0)
     name: str = option("", "Name of the run and of its export; empty: the data's.")

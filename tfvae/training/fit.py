@@ -135,9 +135,8 @@ def _compiled(settings, image_shape, steps_per_epoch):
     rate = schedules.learning_rate(settings.lr, settings.lr_end, settings.epochs * steps_per_epoch)
     jit, steps = settings.jit, settings.steps_per_execution
     if tf.distribute.has_strategy() and (jit or steps > 1):
-        print(
-            "under a strategy Keras can do neither: goes on with --jit=false --steps_per_execution=1", file=sys.stderr
-        )
+        without = "--jit=false --steps_per_execution=1"
+        print(f"a strategy runs neither compiled steps nor several at once: goes on with {without}", file=sys.stderr)
         jit, steps = False, 1
     vae.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=jit, steps_per_execution=steps)
     vae.optimizer.build(vae.trainable_variables)
