@@ -22,6 +22,12 @@ def test_flagfile_text_reads_back_to_the_same_settings(settings_class, tmp_path)
     assert commandline.read_flagfile(settings_class, tmp_path / "flags.cfg") == settings
 
 
+def test_help_says_the_bounds_of_each_number():
+    said = commandline._help(config.TrainConfig, "")
+    assert "--epochs=50\n      Passes over the training images. At least 1, at most 1,000,000.\n" in said
+    assert "Above 0.0, at most 10.0." in said
+
+
 def test_every_bound_is_held_and_named():
     for settings_class in COMMANDS:
         for field in dataclasses.fields(settings_class):

@@ -12,6 +12,7 @@ from absl import flags
 from tfvae import config, quiet
 
 _MOST_BYTES, _MOST_FILES = 1_000_000, 32  # Of a flagfile; of flagfiles that name others.
+_LIMITS = {"at_least": "at least", "above": "above", "at_most": "at most"}
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 _DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
 
@@ -33,6 +34,9 @@ def _help(settings_class, description):
         choices = field.metadata["choices"]
         if choices:
             words += f" One of {', '.join(str(choice) or 'empty' for choice in choices)}."
+        limits = [f"{word} {field.metadata[key]:,}" for key, word in _LIMITS.items() if field.metadata[key] is not None]
+        if limits:
+            words += f" {', '.join(limits).capitalize()}."
         lines += textwrap.wrap(words, 100, initial_indent="      ", subsequent_indent="      ")
     lines += [
         "  --flagfile=FILE",

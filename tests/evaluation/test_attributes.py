@@ -61,6 +61,15 @@ def test_one_image_throughout_neither_keeps_nor_switches_what_it_has_not():
     assert found == (pytest.approx(1 / 3), 0, 3, 2)
 
 
+def test_pairs_are_even_and_half_the_images_apart():
+    starts, ends = walks.pairs(1000, 50)
+    assert starts.tolist() == list(range(0, 500, 10)) and (ends - starts == 500).all()
+    assert [some.tolist() for some in walks.pairs(5, 50)] == [[0, 1], [2, 3]]
+    kinds = np.repeat(np.arange(10), 30)  # Sorted, as the digits of a file may be.
+    starts, ends = walks.pairs(300, 20)
+    assert (kinds[starts] != kinds[ends]).all() and set(kinds[np.concatenate([starts, ends])]) == set(range(10))
+
+
 def test_a_perfect_walk_changes_one_attribute_after_the_other():
     first, last = np.array([0, 7, 2, 3]), np.array([1, 7, 5, 4])
     perfect = walks.one_after_the_other(first, last, 4)

@@ -105,7 +105,13 @@ def test_test_images_as_samples_are_beyond_reproach(of_avatars, tmp_path, monkey
 def test_data_without_attributes_leave_those_parts_out(of_arrays, tmp_path, monkeypatch, capsys):
     folder, version = of_arrays
     monkeypatch.chdir(tmp_path)
-    told = run(monkeypatch, capsys, f"--export_dir={folder / 'saved_models'}", *SIZES, "--importance_images=0")
+    before = tmp_path / "evaluation" / "tiny-1"
+    before.mkdir(parents=True)
+    for name in ("attributes.png", "somebody's.png"):  # An evaluation of other data, and what is none of it.
+        (before / name).write_bytes(b"")
+    told = run(monkeypatch, capsys, f"--export_dir={folder / 'saved_models'}", *SIZES, "--importance_images=0",
+               "--overwrite")  # fmt: skip
+    assert (before / "somebody's.png").exists()
     found = measured(tmp_path / "evaluation" / "tiny-1")
     assert "the data has no attributes" in told
     assert set(found["measures"]["samples, std 0.8"]) == {"sharpness", "nearest_training_image", "copies"}

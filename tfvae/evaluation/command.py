@@ -33,9 +33,15 @@ def evaluate(settings):
         raise config.UserError(f"--data={data_settings.data}: expected at least 2 test images, got {images.num_test}.")
     settings = _affordable(settings, served)
     reader = analyst.analyst_for(images, data_settings)
-    count = settings.sizes[0]
+    trained, count = _trained(served), settings.sizes[0]
     test, other = (scenes.hold(served, images, split, count) for split in ("test", "validation"))
-    results = Results(_about(settings, data_settings, served, images, test))
+    results = Results(_about(settings, data_settings, trained, served, images, test))
+    results.details["settings"] = dataclasses.asdict(settings)
+    if trained.sampler != "prior":
+        results.notes.append(
+            f"New images are drawn through --sampler={trained.sampler}; elbo, rate and log p(x) are those of the prior "
+            "that the model was trained with."
+        )
     scene = scenes.Scene(served, settings, images, test, other, reader, results)
 
     bound.add(scene)
@@ -58,10 +64,7 @@ def evaluate(settings):
 
 def settings_of_data(settings, served):
     """Returns the `config.DataConfig` of the images to measure on: the export's, but for what `settings` says."""
-    flags = served.path / "assets.extra" / "flags.cfg"
-    if not flags.is_file():
-        raise config.UserError(f"--model: {served.path} does not say what it was trained on (no {flags.name}).")
-    trained = commandline.read_flagfile(config.TrainConfig, flags)
+    trained = _trained(served)
     fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(config.DataConfig)}
     height, width, channels = served.image_shape
     fields |= {"image_size": height, "image_width": width if width != height else 0, "channels": channels}
@@ -71,6 +74,14 @@ def settings_of_data(settings, served):
     if settings.data_dir:
         fields["data_dir"] = settings.data_dir
     return config.DataConfig(**fields)
+
+
+def _trained(served):
+    """Returns the `config.TrainConfig` that an export was made with."""
+    flags = served.path / "assets.extra" / "flags.cfg"
+    if not flags.is_file():
+        raise config.UserError(f"--model: {served.path} does not say what it was trained on (no {flags.name}).")
+    return commandline.read_flagfile(config.TrainConfig, flags)
 
 
 def _affordable(settings, served):
@@ -101,7 +112,7 @@ def _output(settings, served):
     return outputs.check_folder(folder / f"{served.path.parent.name}-{served.path.name}", settings.overwrite)
 
 
-def _about(settings, data_settings, served, images, test):
+def _about(settings, data_settings, trained, served, images, test):
     height, width, channels = served.image_shape
     way = settings.path if settings.path == "wipe" else " in ".join(settings.way)
     return {
@@ -112,6 +123,7 @@ def _about(settings, data_settings, served, images, test):
         "floor": "of what the model draws: real images in its place, validation images; of the bound and of "
         "reconstructions: the same model on validation images",
         "std": f"{settings.std:g}",
+        "new images": f"--sampler={trained.sampler} --refine={trained.refine} --candidates={trained.candidates}",
         "walks": f"{way}, {settings.steps} images each",
         "seed": str(settings.seed),
     }

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image
 
 from tfvae import pictures
-from tfvae.evaluation import coverage, reconstruction
+from tfvae.evaluation import coverage, reconstruction, walks
 
 _RECONSTRUCTIONS, _COLUMNS, _SHOWN = 15, 10, 60
+OF_ATTRIBUTES = ("attributes", "samples_redrawn", "walks_redrawn")  # Those that not all data allow.
 
 
 class Figure(NamedTuple):
@@ -49,9 +50,11 @@ def draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn):
     def db(row):
         return f"{reconstruction.psnr(errors[row]):.1f} dB"
 
+    evenly = np.linspace(0, len(order), min(_RECONSTRUCTIONS, len(order)), endpoint=False).astype(int)
+    ends = [some[0] for some in walks.pairs(len(order), 1)]
     found = [
-        Figure("reconstructions", "Test images above their reconstructions.", _png(both(slice(_RECONSTRUCTIONS), 8))),
-        Figure("ends", "Two test images.", _png(pictures.rows([test.images[:2]]))),
+        Figure("reconstructions", "Test images above their reconstructions.", _png(both(evenly, 8))),
+        Figure("ends", "Two test images.", _png(pictures.rows([test.images[ends]]))),
         Figure("walk", "The walk between them.", _png(pictures.rows([walked[0]]))),
         Figure("samples", f"New images, std {std:g}.", _png(pictures.grid(drawn[:_SHOWN], _COLUMNS))),
     ]

@@ -28,7 +28,8 @@ def draw(scene, std):
 def add(scene, std, images, read):
     """Adds what is measured on samples [N, H, W, C] at `std`; returns their `Analysis`, or None without attributes."""
     put = scene.results.into(title(std))
-    sharpness.add(scene, put, images)
+    ratios = (sharpness.ratio(some, scene.test.images) for some in (images, scene.other.images))
+    put("sharpness", *ratios, "", "1", "mean gradient magnitude over that of test images")
     if read is None:
         return None
     analysis = scene.analyst.read(images, f"Reading samples at std {std:g}")

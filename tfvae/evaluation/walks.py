@@ -85,6 +85,16 @@ def cross_fade(starts, ends, steps):
     return (1 - weight) * np.asarray(starts, np.float32)[:, None] + weight * np.asarray(ends, np.float32)[:, None]
 
 
+def pairs(number, count):
+    """Returns the rows (starts [W], ends [W]) of W <= `count` pairs among `number` images.
+
+    Evenly over the images, half of them apart: where they are sorted by kind, the two of a pair are of different kinds.
+    """
+    half = number // 2
+    starts = np.linspace(0, half, min(count, half), endpoint=False).astype(int)
+    return starts, starts + half
+
+
 def one_after_the_other(first, last, steps):
     """Returns a walk [steps, A] from attribute indices `first` [A] to `last`: what differs changes in turn."""
     differing = np.flatnonzero(first != last)
@@ -101,23 +111,27 @@ def add(scene, read):
         (the walks [W, S, H, W, C], their redrawings or None).
     """
     put, steps = scene.results.into("walks between test images"), scene.settings.steps
-    count = min(scene.settings.sizes[1], len(scene.test.images) // 2)
-    starts, ends = scene.test.images[0 : 2 * count : 2], scene.test.images[1 : 2 * count : 2]
+    rows = pairs(len(scene.test.images), scene.settings.sizes[1])
+    starts, ends = (scene.test.images[some] for some in rows)
     frames = []
-    with progress_bar(count, "Walking", "walk") as bar:
+    with progress_bar(len(starts), "Walking", "walk") as bar:
         for start, end in zip(starts, ends, strict=True):
             frames.append(scene.served.walk(start, end, steps, *scene.settings.way))
             bar.update()
     frames, fades = np.stack(frames), cross_fade(starts, ends, steps)
-    words = "of middle frames: mean gradient magnitude over that of test images"
-    sharpness.add(scene, put, _flat(middles(frames)), words=words)
-    perfect = None if read is None or scene.analyst.style is None else _perfect(scene, count)
+    perfect = None if read is None or scene.analyst.style is None else _perfect(scene, rows)
+
+    def sharp(walks):
+        return None if walks is None else sharpness.ratio(_flat(middles(walks)), np.concatenate([starts, ends]))
+
+    words = "of middle frames: mean gradient magnitude over that of the images at the ends"
+    put("sharpness", sharp(frames), sharp(perfect), "", "1", words)
     floor = None if perfect is None else _consistency(scene, _read(scene, perfect, "Reading the renderer's walks"))
     redrawings = None if read is None else _by_attributes(scene, put, frames, read, floor=floor)
     words = f"the largest step of a walk over all of them together, mean; even steps: {1 / (steps - 1):.2g}"
     put("largest_step", largest_step(frames), None, "", "lower", words)
     words = "of a cross-fade in pixels, to compare with"
-    sharpness.add(scene, put, _flat(middles(fades)), "cross_fade_sharpness", words)
+    put("cross_fade_sharpness", sharp(fades), sharp(perfect), "", "1", words)
     if read is not None:
         _by_attributes(scene, put, fades, read, "cross_fade_", f"{words}: ")
     if perfect is not None:
@@ -133,12 +147,13 @@ def _flat(walks):
     return walks.reshape(-1, *walks.shape[2:])
 
 
-def _perfect(scene, count):
-    """Returns the walks [count, S, H, W, C] that the true renderer draws between test images."""
+def _perfect(scene, rows):
+    """Returns the walks [W, S, H, W, C] that the true renderer draws between test images, rows ([W], [W])."""
     known = np.stack([scene.test.attributes[name] for name in scene.analyst.values], axis=1)
-    ends, steps = known[: 2 * count].reshape(count, 2, -1), scene.settings.steps
-    drawn = scene.analyst.draw(np.concatenate([one_after_the_other(first, last, steps) for first, last in ends]))
-    return drawn.reshape(count, steps, *drawn.shape[1:])
+    ends, steps = zip(*(known[some] for some in rows), strict=True), scene.settings.steps
+    ways = [one_after_the_other(first, last, steps) for first, last in ends]
+    drawn = scene.analyst.draw(np.concatenate(ways))
+    return drawn.reshape(len(ways), steps, *drawn.shape[1:])
 
 
 def _read(scene, frames, words):
@@ -148,11 +163,11 @@ def _read(scene, frames, words):
 
 def _consistency(scene, analysis):
     """Returns the `Consistency` of an analysis of walks between test images."""
-    steps = scene.settings.steps
-    marked = _marked(analysis.attributes, analysis.visible)
+    rows = np.stack(pairs(len(scene.test.images), scene.settings.sizes[1]), axis=1)
+    found = _marked(analysis.attributes, analysis.visible)
     known = _marked(scene.test.attributes, scene.test.visible)
-    frames = {name: column.reshape(-1, steps) for name, column in marked.items()}
-    return consistency(frames, {name: column[: 2 * len(frames[name])].reshape(-1, 2) for name, column in known.items()})
+    frames = {name: column.reshape(-1, scene.settings.steps) for name, column in found.items()}
+    return consistency(frames, {name: column[rows] for name, column in known.items()})
 
 
 def _by_attributes(scene, put, frames, read, prefix="", words="", floor=None):
