@@ -121,7 +121,7 @@ def _about(settings, data_settings, trained, served, images, test):
         "images": f"{height} x {width} x {channels}, {images.num_training:,} to train, of the {images.num_test:,} test "
         f"images {len(test.images):,} are looked at",
         "floor": "of what the model draws: real images in its place, validation images; of the bound and of "
-        "reconstructions: the same model on validation images",
+        "reconstructions: the same model on validation images; of walks: the true renderer's own, where there is one",
         "std": f"{settings.std:g}",
         "new images": f"--sampler={trained.sampler} --refine={trained.refine} --candidates={trained.candidates}",
         "walks": f"{way}, {settings.steps} images each",

@@ -85,8 +85,9 @@ def page(results, figures):
 _HOW_TO_READ = (
     "All on images that the model has never seen. The floor of what the model draws is what real images get in its "
     "place: validation images, judged in the same way. That of the bound and of reconstructions is what the same model "
-    "gets on validation images. Better: which direction is better, or the number that is right. "
-    "<code>evaluation.json</code> has the same numbers in full."
+    "gets on validation images; that of walks, where a true renderer is known, is its own walk. "
+    "Better: which direction is better, or the number that is right. <code>evaluation.json</code> "
+    "has the same numbers in full."
 )
 
 
