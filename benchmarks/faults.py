@@ -78,8 +78,9 @@ def main(settings, _):
     output = results.folder(settings)
     kept, parts = output / "faults.json", settings.only.split(",")
     found = results.read(kept) if kept.exists() else {}
-    if not settings.overwrite and found.keys() & set(parts):
-        raise config.UserError(f"--output: {kept} has {', '.join(found)}; name another folder or add --overwrite.")
+    measured = [part for part in parts if part in found]
+    if measured and not settings.overwrite:
+        raise config.UserError(f"--output: {kept} has {', '.join(measured)}; name another folder or add --overwrite.")
     for part in parts:
         began = time.monotonic()
         if part == "kills":

@@ -8,9 +8,9 @@ from tfvae import config
 _LACKED = "import importlib.util, sys; print(*(name for name in sys.argv[1:] if not importlib.util.find_spec(name)))"
 
 
-def check(python, *modules, flag="--peers"):
-    """Raises config.UserError, which names `flag`, where `python` cannot be run or has not all of `modules`."""
-    expected = f"{flag} must be the Python of an environment with {' and '.join(modules)}"
+def check(python, *modules):
+    """Raises config.UserError where `python`, of --peers, cannot be run or has not all of `modules`."""
+    expected = f"--peers must be the Python of an environment with {' and '.join(modules)}"
     try:
         answer = subprocess.run([python, "-c", _LACKED, *modules], capture_output=True, text=True)
     except OSError as error:

@@ -21,8 +21,9 @@ def main(settings, files):
     served = serving.open_export(settings)
     if not single:
         outputs.check_size(settings.steps, served.image_shape)
-    kept = served.test_images()
-    files = files or kept[:: max(1, len(kept) // 2)][:2]  # They are as the split is, which may be sorted.
+    if not files:
+        kept = served.test_images()
+        files = kept[:: max(1, len(kept) // 2)][:2]  # They are as the split is, which may be sorted.
     if len(files) < 2:
         raise config.UserError(f"--model: {served.path} came without test images; name two files, A and B.")
     start, end = (served.read(file) for file in files)

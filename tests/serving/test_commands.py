@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -148,7 +149,13 @@ def test_interpolate_walks_from_a_to_b(command, exported, folder, path, space):
 
 
 @only_colour
-def test_interpolate_without_files_walks_between_test_images(command, folder):
+def test_interpolate_without_files_walks_between_test_images(command, exported, folder):
+    command("interpolate", "--output=frames")
+    kept = exported.served.test_images()
+    far_apart = [exported.served.read(path) for path in (kept[0], kept[len(kept) // 2])]  # They may be sorted by kind.
+    for name, end in zip(("00000", "00010"), exported.served.reconstruct(np.stack(far_apart)), strict=True):
+        assert np.abs(pixels(f"frames/{name}.png") - end).max() < 1.5 / 255
+    shutil.rmtree("frames")
     command("interpolate")
     assert names(folder) == ["walk.gif", "walk.png"]
     command("interpolate", "--output=still.png", "--animation=none")
