@@ -2,7 +2,7 @@
 
     generate                draws --num_images new images
     reconstruct FILE...     reconstructs image files
-    interpolate A B         walks from image A to image B in --steps images, as the export does (--path=wipe)
+    interpolate A B         walks from image A to image B in --steps images, by the export's own path
 
 --output=NAME.png (samples.png, reconstructions.png or walk.png where nothing is said) is one picture; any other output
 is a folder of single files, as the server sent them.

@@ -147,6 +147,9 @@ def test_walks_of_every_path_and_space(exported, images, path, space):
     quarter = numpy_slerp(*ends, 0.25) if path == "spherical" else 0.75 * ends[0] + 0.25 * ends[1]
     latents = np.float32(quarter)[np.newaxis]
     close(walk[1:2], exported.draw(prior.from_base(latents) if space == "base" else latents))
+    functions = signatures(exported.vae, "crop", (255, 255, 255), refine=exported.settings.refine, way=(path, space))
+    pairs = [np.repeat(images[number : number + 1], 5, axis=0) for number in (0, 1)]
+    close(functions["interpolate"][0](*pairs, np.float32([0, 0.25, 0.5, 0.75, 1]))["images"], walk)
 
 
 def test_an_export_without_the_base_space_walks_where_it_can(exported, images, monkeypatch):

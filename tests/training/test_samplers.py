@@ -141,6 +141,21 @@ def test_an_old_run_is_exported_with_a_density_of_its_codes(trained):
     assert "the prior, which was trained" in (old / "assets.extra" / "model_card.md").read_text()
 
 
+def test_a_run_is_exported_with_another_walk(trained):
+    settings, old = trained
+    images = np.stack([serving.Served(old).read(path) for path in serving.Served(old).test_images()])[:2]
+    ends, half = (images[:1], images[1:]), np.float32([0.5])
+    codes = serving.Served(old).encode(images).mean
+    linear = export(settings, path="linear", space="latent")
+    answer = serving.Served(linear).interpolate(*ends, half)
+    np.testing.assert_allclose(answer, serving.Served(old).decode(codes.mean(axis=0, keepdims=True)), atol=1e-5)
+    assert "goes straight through the space of latents" in (linear / "assets.extra" / "model_card.md").read_text()
+    assert "--path=linear\n--space=latent\n" in (linear / "assets.extra" / "flags.cfg").read_text()
+    assert "part by part, from the top down" in (old / "assets.extra" / "model_card.md").read_text()
+    with pytest.raises(config.UserError, match="--space=latent needs --path=spherical or --path=linear"):
+        export(settings, space="latent")
+
+
 def test_data_that_changed_are_refused_and_the_prior_needs_none(trained, tmp_path):
     settings, old = trained
     moved = dataclasses.replace(settings, runs_dir=str(tmp_path / "runs"))

@@ -12,9 +12,9 @@ from tfvae.config.serving import (
     InterpolateConfig,
     ReconstructConfig,
     ServedConfig,
-    WalkConfig,
 )
 from tfvae.config.training import DataConfig, ExportConfig, ModelConfig, TrainConfig, default_name
+from tfvae.config.walks import PathConfig
 from tfvae.settings import Settings, UserError, option
 
 __all__ = [
@@ -25,12 +25,12 @@ __all__ = [
     "GenerateConfig",
     "InterpolateConfig",
     "ModelConfig",
+    "PathConfig",
     "ReconstructConfig",
     "ServedConfig",
     "Settings",
     "TrainConfig",
     "UserError",
-    "WalkConfig",
     "check_name",
     "check_writable",
     "default_name",

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 from tfvae.config.paths import check_name
+from tfvae.config.walks import PathConfig
 from tfvae.settings import Settings, UserError, option
 
 
@@ -36,34 +37,7 @@ class ReconstructConfig(ServedConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class WalkConfig(ServedConfig):
-    """How a walk goes from one image to another."""
-
-    path: str = option(
-        "wipe",
-        "How a walk goes: wipe, part by part from the top down, what both images have in common stays; or through "
-        "the model's space, by even turns (spherical) or straight (linear).",
-        choices=("wipe", "spherical", "linear"),
-    )
-    space: str = option(
-        "",
-        "Where a spherical or linear walk runs: base (also if empty), the prior's Gaussian noise, or latent.",
-        choices=("", "base", "latent"),
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.space and self.path == "wipe":
-            raise UserError(f"--space={self.space} needs --path=spherical or --path=linear, got --path=wipe.")
-
-    @property
-    def way(self):
-        """(path, space), as `serving.Served.walk` takes them."""
-        return self.path, self.space or "base"
-
-
-@dataclasses.dataclass(frozen=True)
-class InterpolateConfig(WalkConfig):
+class InterpolateConfig(PathConfig, ServedConfig):
     """`python -m tfvae.interpolate A B`: the walk from one image to another."""
 
     steps: int = option(11, "Images in the walk, both ends included.", at_least=2, at_most=1000)
@@ -71,7 +45,7 @@ class InterpolateConfig(WalkConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateConfig(WalkConfig):
+class EvaluateConfig(PathConfig, ServedConfig):
     """`python -m tfvae.evaluate`: every measure that the data allows."""
 
     output: str = option("", "Folder to write; empty: evaluation/NAME-VERSION.")

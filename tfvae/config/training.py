@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 from tfvae.config.paths import check_name, path_of
+from tfvae.config.walks import PATHS, SPACES, PathConfig
 from tfvae.settings import Settings, UserError, option
 
 
@@ -159,8 +160,8 @@ def default_name(data):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig(DataConfig, ModelConfig):
-    """`python -m tfvae.train`: data, model, and how the one is fitted to the other."""
+class TrainConfig(PathConfig, DataConfig, ModelConfig):
+    """`python -m tfvae.train`: data, model, how the one is fitted to the other, and how the export walks."""
 
     epochs: int = option(50, "Passes over the training images.", at_least=1, at_most=1_000_000)
     lr: float = option(1e-4, "Learning rate at the first step.", above=0.0, at_most=10.0)
@@ -218,6 +219,16 @@ class ExportConfig(Settings):
         "the run's data.",
         at_least=0,
         at_most=64,
+    )
+    path: str = option(
+        "as_trained",
+        "How the export walks: as_trained (the run's own setting), wipe, spherical or linear.",
+        choices=("as_trained", *PATHS),
+    )
+    space: str = option(
+        "",
+        "Where a spherical or linear walk runs: base, or latent; empty: base, or as trained where --path is.",
+        choices=("", *SPACES),
     )
 
     def __post_init__(self):

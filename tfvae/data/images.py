@@ -40,7 +40,7 @@ def _decode_png(image_bytes):
         image = tf.io.decode_png(image_bytes, channels=4)
         # Of 1, 2 or 4 bits a sample, TensorFlow fills up a missing alpha with 1, 3 or 15 rather than with 255.
         filler = tf.cast(tf.bitwise.left_shift(1, tf.minimum(bits, 8)) - 1, tf.uint8)
-        no_alpha = (bits < 8) & tf.reduce_all(image[..., 3] == filler)
+        no_alpha = tf.cond(bits < 8, lambda: tf.reduce_all(image[..., 3] == filler), lambda: False)
         return tf.cond(no_alpha, lambda: image[..., :3], lambda: image)
 
     return tf.cond(may_be_transparent, transparent, lambda: tf.io.decode_png(image_bytes, channels=3))

@@ -34,7 +34,7 @@ WebP of any size in, PNG out.
 
 `seed` is a pair of whole numbers for each image: the same pair draws the same image, in whatever batch. `std` 1 is
 the whole variety; less is more typical and less varied. `weight` 0 is image a, 1 is image b. Reconstructions and walks
-go through posterior means, so they have no noise; a walk changes part by part, from the top down.
+go through posterior means, so they have no noise; a walk {way}.
 
 ## Calling it
 ```python
@@ -61,6 +61,14 @@ _SAMPLERS = {
     "prior": "the prior, which was trained with the model",
     "aggregate": "a mixture of Gaussians, fitted to the codes of the training images after training; the prior is not "
     "used",
+}
+
+_WAYS = {
+    ("wipe", "base"): "changes part by part, from the top down",
+    ("spherical", "base"): "turns evenly in the Gaussian noise that codes are drawn with",
+    ("linear", "base"): "goes straight through the Gaussian noise that codes are drawn with",
+    ("spherical", "latent"): "turns evenly in the space of latents",
+    ("linear", "latent"): "goes straight through the space of latents",
 }
 
 
@@ -96,6 +104,7 @@ def text(vae, settings, name, described, candidates):
         parameters=sum(math.prod(weight.shape) for weight in vae.trainable_variables),
         width_setting=settings.width,
         sampler=_SAMPLERS[settings.sampler],
+        way=_WAYS[settings.way],
         signatures="\n".join(rows),
         refined=f"; {settings.refine} x encoded and decoded again" if settings.refine else "",
         chosen=f"; one of {candidates} candidates" if candidates > 1 else "",

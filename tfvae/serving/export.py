@@ -49,7 +49,7 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
             with locks.folder_held(temporary):
                 functions = signatures(
                     vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler, settings.refine,
-                    log_ratio, settings.candidates,
+                    log_ratio, settings.candidates, settings.way,
                 )  # fmt: skip
                 described = _write_saved_model(functions, temporary)
                 text = card.text(vae, settings, base.name, described, 1 if log_ratio is None else settings.candidates)

@@ -1,5 +1,7 @@
 """Paths from one image to another: through images, or through points, a walk's noise or its latents."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 
@@ -38,6 +40,38 @@ def lerp(a, b, weight):
 
 
 PATHS = {"spherical": slerp, "linear": lerp}
+
+
+class Maps(NamedTuple):
+    """What a walk needs of a model, functions of NumPy arrays or tensors."""
+
+    encode: object  # From images [B, H, W, C] to posterior means [B, Z].
+    decode: object  # From latents [B, Z] to images.
+    to_base: object  # From latents to the noise they are drawn with, [B, Z].
+    from_base: object  # And back.
+    refine: object  # From latents to latents, as what is drawn is treated.
+
+
+def walked(a, b, weight, way, maps):
+    """Returns the latents at `weight` of the way from a to b.
+
+    Args:
+        a: Posterior means [B, Z].
+        b: [B, Z].
+        weight: [B]; at 0 and 1 what is near a and b, for these come back as the model describes them.
+        way: (path, space): "wipe", from the top down through images (`wiped`); or a key of `PATHS`, through points in
+            "base", the prior's Gaussian noise, where a spherical path stays among what the prior draws, or "latent".
+        maps: The model's `Maps`.
+
+    Returns:
+        [B, Z].
+    """
+    path, space = way
+    if path == "wipe":
+        return wiped(maps.encode, maps.decode, maps.decode(a), maps.decode(b), weight)
+    if space == "latent":
+        return maps.refine(PATHS[path](a, b, weight))
+    return maps.refine(maps.from_base(PATHS[path](maps.to_base(a), maps.to_base(b), weight)))
 
 
 _ROUNDS, _DECISION = 5, 2.0

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.config import UserError, path_of
-from tfvae.serving.paths import PATHS, wiped
+from tfvae.serving.paths import PATHS, Maps, walked
 
 _BATCH = 64  # Images in one call.
 _NEEDED = ("reconstruct", "encode", "decode", "generate_bytes", "interpolate", "prepare_bytes")
@@ -243,21 +243,15 @@ class Served:
             raise ValueError(f"expected at least 2 steps and a known path and space, got {steps}, {path!r}, {space!r}")
         weights = np.linspace(0.0, 1.0, steps, dtype=np.float32)
         means = self.encode([start, end]).mean
-        if path == "wipe":
-            ends = (np.tile(image, (steps, 1, 1, 1)) for image in self.decode(means))
-            latents = np.array(wiped(lambda images: self.encode(images).mean, self.decode, *ends, weights))
-            latents[[0, -1]] = means
-            return self.decode(latents)
-        if space == "base" and not self.has("from_base"):
+        if path != "wipe" and space == "base" and not self.has("from_base"):
             raise UserError(
                 f"--path={path} --space=base: {self.path} was exported before there was such a walk; "
                 "`python -m tfvae.export` exports its run again."
             )
-        there, back = (self.to_base, self.from_base) if space == "base" else (np.asarray, np.asarray)
-        first, last = there(means)
-        latents = np.array(back(PATHS[path](np.tile(first, (steps, 1)), np.tile(last, (steps, 1)), weights)))
-        if steps > 2:
-            latents[1:-1] = self.refine(latents[1:-1])
+        ends = (np.tile(mean, (steps, 1)) for mean in means)
+        maps = Maps(lambda images: self.encode(images).mean, self.decode, self.to_base, self.from_base, self.refine)
+        latents = np.array(walked(*ends, weights, (path, space), maps))
+        latents[[0, -1]] = means
         return self.decode(latents)
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfvae.data.images import MOST_PIXELS
 from tfvae.serving import checks, files
-from tfvae.serving.paths import wiped
+from tfvae.serving.paths import Maps, walked
 
 _PARALLEL = 8  # Rows whose noise is drawn at once.
 
@@ -43,7 +43,10 @@ def encode_png(images):
     return tf.io.encode_png(tf.cast(tf.round(255.0 * tf.clip_by_value(images, 0.0, 1.0)), tf.uint8))
 
 
-def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, refine=0, log_ratio=None, candidates=1):
+def signatures(
+    vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, refine=0, log_ratio=None, candidates=1,
+    way=("wipe", "base"),
+):  # fmt: skip
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
@@ -56,6 +59,7 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
         log_ratio: Gives latents and the std of their noise, [B, Z + 1], the log [B, 1] of how much too seldom they are
             drawn; None: all are drawn right.
         candidates: How many of them are drawn for an image, of which one is taken; without `log_ratio` always 1.
+        way: (path, space) of `interpolate`, as `paths.walked` takes it.
 
     Returns:
         {name: (function, [tf.TensorSpec of each parameter])}; each function returns {output name: tensor}.
@@ -122,7 +126,8 @@ def signatures(vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, r
     def between(images_a, images_b, weight):
         weight = checks.rows(images_a, checks.weight(weight, specs["weight"]), "weight")
         a, b = posterior(images_a)[0], posterior(images_b)[0]
-        latents = wiped(lambda images: posterior(images)[0], draw, draw(a), draw(b), weight)
+        maps = Maps(lambda images: posterior(images)[0], draw, to_noise, to_latents, refined)
+        latents = walked(a, b, weight, way, maps)
         # The ends are the reconstructions, as they are.
         weight = weight[:, tf.newaxis]
         return draw(tf.where(weight <= 0.0, a, tf.where(weight >= 1.0, b, latents)))

@@ -1,6 +1,7 @@
 """What happens beside the steps of a training: records, checkpoints, averaged validation, pictures, a clean end."""
 
 import contextlib
+import functools
 import gc
 import json
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae import config, files, pictures
-from tfvae.serving.paths import wiped
+from tfvae.serving.paths import Maps, walked
 from tfvae.training import checkpoints, failures
 
 RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8
@@ -160,12 +161,12 @@ class Records(keras.callbacks.Callback):
         progress: The `Progress` of this training.
         epoch: The epoch that this training begins in; records of it and of later ones are dropped.
         steps_per_epoch: Of the whole run.
-        refine: Times that samples, and the walk between its ends, are encoded and decoded again, as in the export.
+        settings: The `config.TrainConfig`, whose `refine` and `way` samples and the walk follow, as in the export.
     """
 
-    def __init__(self, folder, images, progress, epoch, steps_per_epoch, refine):
+    def __init__(self, folder, images, progress, epoch, steps_per_epoch, settings):
         super().__init__()
-        self._refine = refine
+        self._settings = settings
         self._folder, self._images, self._progress, self._steps_per_epoch = folder, images, progress, steps_per_epoch
         self._metrics = folder / "metrics.jsonl"
         text = self._metrics.read_text(encoding="utf-8", errors="replace") if self._metrics.exists() else ""
@@ -239,10 +240,11 @@ class Records(keras.callbacks.Callback):
         vae = self.model
         means = vae.encode(self._images).mean
         noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
-        samples = vae.refine(vae.prior.from_base(SAMPLE_STD * noise), self._refine)
+        refined = functools.partial(vae.refine, times=self._settings.refine)
+        samples = refined(vae.prior.from_base(SAMPLE_STD * noise))
         reconstructions = vae.decode(means)
-        ends = (tf.repeat(image[tf.newaxis], WALK - 2, 0) for image in (reconstructions[0], reconstructions[-1]))
-        weight = tf.linspace(0.0, 1.0, WALK)[1:-1]
-        between = vae.decode(wiped(lambda images: vae.encode(images).mean, vae.decode, *ends, weight))
+        ends = (tf.repeat(mean[tf.newaxis], WALK - 2, 0) for mean in (means[0], means[-1]))
+        maps = Maps(lambda images: vae.encode(images).mean, vae.decode, vae.prior.to_base, vae.prior.from_base, refined)
+        between = vae.decode(walked(*ends, tf.linspace(0.0, 1.0, WALK)[1:-1], self._settings.way, maps))
         walk = tf.concat([reconstructions[:1], between, reconstructions[-1:]], axis=0)
         return reconstructions, vae.decode(samples), walk

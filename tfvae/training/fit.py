@@ -98,8 +98,10 @@ def export_run(settings):
     """
     name = settings.name or runs.newest(settings.runs_dir)
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
-    as_trained = {"sampler": "as_trained", "refine": -1, "candidates": 0}
+    as_trained = {"sampler": "as_trained", "refine": -1, "candidates": 0, "path": "as_trained", "space": ""}
     given = {name: getattr(settings, name) for name in as_trained if getattr(settings, name) != as_trained[name]}
+    if "path" in given:  # The run's own space may be of no use to another path.
+        given.setdefault("space", "")
     recorded = dataclasses.replace(recorded, **given)
     load = functools.partial(_kept_data, recorded, folder)
     test_images = runs.test_images(folder, load)
@@ -174,7 +176,7 @@ def _train(vae, images, settings, folder, step):
     examples = images.images("validation", images.spread("validation", callbacks.RECONSTRUCTIONS))
     with callbacks.Progress(folder, step, steps, settings.checkpoint_minutes) as progress:
         examples = tf.constant(examples.astype(np.float32) / 255)
-        records = callbacks.Records(folder, examples, progress, epoch, steps, settings.refine)
+        records = callbacks.Records(folder, examples, progress, epoch, steps, settings)
         # Records before progress: a checkpoint at an epoch's end says that the epoch has been recorded.
         beside = [callbacks.AveragedValidation(), collapse.Collapse(examples, settings), records, progress]
 
