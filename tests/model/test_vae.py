@@ -1,5 +1,6 @@
 """The whole model: every combination of parts, one bound in training and validation, noise, averages, replicas."""
 
+import dataclasses
 import itertools
 import math
 
@@ -228,3 +229,15 @@ def test_the_parts_are_what_their_names_say():
     np.testing.assert_array_equal(vae.prior.from_base(IMAGES[0, 0, :, :3]), IMAGES[0, 0, :, :3])
     terms = vae.terms(IMAGES, tf.zeros([4, 3]), 0)
     np.testing.assert_allclose(terms.loss, terms.distortion + 2 * terms.rate, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("image_shape", "weight"), [((60, 60, 3), 50.0), ((28, 28, 1), 50 * 784 / 10_800)])
+def test_a_scaled_beta_asks_a_nat_for_the_same_share_of_the_error_at_every_size(image_shape, weight):
+    settings = config.ModelConfig(**TINY, objective="beta", beta=50.0, beta_scaled=True)
+    loss = build(settings, image_shape).objective
+    # The distortion of n numbers with squared error e and the best sigma: n / 2 log e, and a constant.
+    share = np.expm1(2 * -weight / np.prod(image_shape))
+    bought = np.prod(image_shape) / 2 * np.log1p(share)
+    np.testing.assert_allclose(loss(np.float32([0, bought]), np.float32([[0], [1]]), 0), [0, 0], atol=1e-4)
+    np.testing.assert_allclose(share, -0.0092165, rtol=1e-4)
+    assert build(dataclasses.replace(settings, beta_scaled=False), image_shape).objective.schedule.value == 50

@@ -74,6 +74,7 @@ _NEEDS = {
     "beta": ("objective", "beta"),
     "beta_schedule": ("objective", "beta"),
     "beta_epochs": ("objective", "beta"),
+    "beta_scaled": ("objective", "beta"),
     "free_bits": ("objective", "free_bits"),
     "sigma": ("likelihood", "gaussian_fixed"),
     "sigmas": ("likelihood", "gaussian", "gaussian_optimal"),
@@ -136,6 +137,10 @@ class ModelConfig(Settings):
         choices=("constant", "linear", "cyclical"),
     )
     beta_epochs: float = option(10.0, "Epochs of a linear rise, or of one cycle.", above=0.0, at_most=1e6)
+    beta_scaled: bool = option(
+        False,
+        "Scale --beta with the size of the images: times H W C / 10,800, so that at 60 x 60 RGB it stays as it is.",
+    )
     free_bits: float = option(
         0.05, "Nats a latent that cost nothing under --objective=free_bits.", at_least=0.0, at_most=1e6
     )

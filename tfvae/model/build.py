@@ -1,5 +1,7 @@
 """The one table that maps the names of settings to parts, and the model made of them."""
 
+import math
+
 import keras
 
 from tfvae import config
@@ -31,13 +33,24 @@ PRIORS = {
     "mixture": lambda settings: Mixture(settings.latent_dim, settings.components),
 }
 
+
+def _beta(settings, image_shape):
+    """Returns the weight of the rate that is reached.
+
+    The distortion of n numbers with the best sigma is n / 2 log(squared error) and a constant, so a nat of rate has to
+    lower the squared error by the share 2 beta / n. With beta in proportion to n it is the same for images of any size.
+    """
+    return settings.beta * math.prod(image_shape) / (60 * 60 * 3) if settings.beta_scaled else settings.beta
+
+
+# Made from the settings, the steps of an epoch and (H, W, C).
 OBJECTIVES = {
-    "elbo": lambda settings, steps: objectives.ELBO(),
-    "beta": lambda settings, steps: objectives.Beta(
-        Schedule(settings.beta_schedule, settings.beta, max(1, round(settings.beta_epochs * steps)))
+    "elbo": lambda settings, steps, image_shape: objectives.ELBO(),
+    "beta": lambda settings, steps, image_shape: objectives.Beta(
+        Schedule(settings.beta_schedule, _beta(settings, image_shape), max(1, round(settings.beta_epochs * steps)))
     ),
     # Free nats of a group: of one latent under N(0, I), of all together under a prior that is learned.
-    "free_bits": lambda settings, steps: objectives.FreeBits(
+    "free_bits": lambda settings, steps, image_shape: objectives.FreeBits(
         settings.free_bits * (1 if settings.prior == "normal" else settings.latent_dim)
     ),
 }
@@ -63,5 +76,5 @@ def build(settings, image_shape, steps_per_epoch=1, ema=0.0, seed=0):
     likelihood = LIKELIHOODS[settings.likelihood](settings, channels)
     parameters = likelihood.parameters_per_pixel(channels)
     encoder, decoder = NETWORKS[settings.network](image_shape, settings.latent_dim, parameters, settings.width)
-    objective = OBJECTIVES[settings.objective](settings, steps_per_epoch)
+    objective = OBJECTIVES[settings.objective](settings, steps_per_epoch, image_shape)
     return VAE(encoder, decoder, likelihood, PRIORS[settings.prior](settings), objective, ema=ema, seed=seed)
