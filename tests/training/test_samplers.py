@@ -1,6 +1,7 @@
 """The density that is fitted to a trained model's codes, and the export that draws from it."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -154,6 +155,17 @@ def test_a_run_is_exported_with_another_walk(trained):
     assert "part by part, from the top down" in (old / "assets.extra" / "model_card.md").read_text()
     with pytest.raises(config.UserError, match="--space=latent needs --path=spherical or --path=linear"):
         export(settings, space="latent")
+
+
+def test_a_mixture_of_its_own_does_not_keep_a_run_from_its_prior(trained, tmp_path):
+    settings, old = trained
+    runs = tmp_path / "runs"
+    shutil.copytree(settings.runs_dir, runs)
+    flags = (runs / "run" / "flags.cfg").read_text()
+    flags = flags.replace("--sampler=prior", "--sampler=aggregate").replace("--components=10", "--components=5")
+    (runs / "run" / "flags.cfg").write_text(flags)
+    new = export(dataclasses.replace(settings, runs_dir=str(runs)), sampler="prior")
+    assert "--sampler=prior" in (new / "assets.extra" / "flags.cfg").read_text()
 
 
 def test_data_that_changed_are_refused_and_the_prior_needs_none(trained, tmp_path):

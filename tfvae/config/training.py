@@ -130,7 +130,8 @@ class ModelConfig(Settings):
     )
     components: int = option(10, "Gaussians of --prior=mixture and of --sampler=aggregate.", at_least=1, at_most=1000)
     objective: str = option("elbo", "What is maximised.", choices=("elbo", "beta", "free_bits"))
-    beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO.", at_least=0.0, at_most=1e9)
+    beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO (but see --beta_scaled).",
+                         at_least=0.0, at_most=1e9)  # fmt: skip
     beta_schedule: str = option(
         "constant",
         "How --beta is reached under --objective=beta: linear rises over --beta_epochs, cyclical again and again.",
@@ -139,7 +140,7 @@ class ModelConfig(Settings):
     beta_epochs: float = option(10.0, "Epochs of a linear rise, or of one cycle.", above=0.0, at_most=1e6)
     beta_scaled: bool = option(
         False,
-        "Scale --beta with the size of the images: times H W C / 10,800, so that at 60 x 60 RGB it stays as it is.",
+        "Scale --beta, under --objective=beta, with the images' numbers: times H W C / 10,800, 1 for 60 x 60 RGB.",
     )
     free_bits: float = option(
         0.05, "Nats a latent that cost nothing under --objective=free_bits.", at_least=0.0, at_most=1e6

@@ -14,8 +14,9 @@ class PathConfig(Settings):
 
     path: str = option(
         "wipe",
-        "How a walk goes: wipe, part by part from the top down, what both images have in common stays; or through "
-        "the model's space, by even turns (spherical) or straight (linear).",
+        "How a walk goes (of train: that of the exported interpolate, and in pictures): wipe, part by part from the "
+        "top down, what both images have in common stays; or through the model's space, by even turns (spherical) or "
+        "straight (linear).",
         choices=PATHS,
     )
     space: str = option(

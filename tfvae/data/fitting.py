@@ -62,7 +62,7 @@ def _premultiplied(rgba):
 
 
 def _is_transparent(images):
-    """Returns whether any pixel of [..., 3 or 4] uint8 is less than opaque."""
+    """Returns whether any pixel of [n, h, w, 3 or 4] uint8 is less than opaque."""
 
     def below_255():
         # By whole pixels, whose highest byte alpha is: to cut alpha out first takes four times as long.

@@ -56,8 +56,8 @@ def walked(a, b, weight, way, maps):
     """Returns the latents at `weight` of the way from a to b.
 
     Args:
-        a: Posterior means [B, Z].
-        b: [B, Z].
+        a: Posterior means, [B, Z] or [1, Z].
+        b: As a.
         weight: [B]; at 0 and 1 what is near a and b, for these come back as the model describes them.
         way: (path, space): "wipe", from the top down through images (`wiped`); or a key of `PATHS`, through points in
             "base", the prior's Gaussian noise, where a spherical path stays among what the prior draws, or "latent".

@@ -248,9 +248,8 @@ class Served:
                 f"--path={path} --space=base: {self.path} was exported before there was such a walk; "
                 "`python -m tfvae.export` exports its run again."
             )
-        ends = (np.tile(mean, (steps, 1)) for mean in means)
         maps = Maps(lambda images: self.encode(images).mean, self.decode, self.to_base, self.from_base, self.refine)
-        latents = np.array(walked(*ends, weights, (path, space), maps))
+        latents = np.array(walked(means[:1], means[1:], weights, (path, space), maps))
         latents[[0, -1]] = means
         return self.decode(latents)
 

@@ -161,7 +161,7 @@ class Records(keras.callbacks.Callback):
         progress: The `Progress` of this training.
         epoch: The epoch that this training begins in; records of it and of later ones are dropped.
         steps_per_epoch: Of the whole run.
-        settings: The `config.TrainConfig`, whose `refine` and `way` samples and the walk follow, as in the export.
+        settings: The `config.TrainConfig`, whose `refine` and `way` samples and the walk follow; both are of the prior.
     """
 
     def __init__(self, folder, images, progress, epoch, steps_per_epoch, settings):
@@ -243,8 +243,7 @@ class Records(keras.callbacks.Callback):
         refined = functools.partial(vae.refine, times=self._settings.refine)
         samples = refined(vae.prior.from_base(SAMPLE_STD * noise))
         reconstructions = vae.decode(means)
-        ends = (tf.repeat(mean[tf.newaxis], WALK - 2, 0) for mean in (means[0], means[-1]))
         maps = Maps(lambda images: vae.encode(images).mean, vae.decode, vae.prior.to_base, vae.prior.from_base, refined)
-        between = vae.decode(walked(*ends, tf.linspace(0.0, 1.0, WALK)[1:-1], self._settings.way, maps))
+        between = vae.decode(walked(means[:1], means[-1:], tf.linspace(0.0, 1.0, WALK)[1:-1], self._settings.way, maps))
         walk = tf.concat([reconstructions[:1], between, reconstructions[-1:]], axis=0)
         return reconstructions, vae.decode(samples), walk

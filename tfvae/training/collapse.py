@@ -51,7 +51,7 @@ class Collapse(keras.callbacks.Callback):
 
     def _remedies(self):
         settings, tried = self._settings, []
-        if settings.objective == "beta" and settings.beta > 1:
+        if settings.objective == "beta" and self.model.objective.schedule.value > 1:
             tried.append("a lower --beta")
         if settings.likelihood == "gaussian_fixed":
             tried.append("--likelihood=gaussian, or a smaller --sigma")

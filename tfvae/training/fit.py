@@ -94,7 +94,8 @@ def export_run(settings):
         The folder of the SavedModel, a `pathlib.Path`.
 
     Raises:
-        config.UserError: If there is no such run, it has no checkpoint, or --sampler needs data that are not there.
+        config.UserError: If there is no such run, it has no checkpoint, --sampler or --candidates need data that are
+            not there, or --space does not suit the path.
     """
     name = settings.name or runs.newest(settings.runs_dir)
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
@@ -102,6 +103,8 @@ def export_run(settings):
     given = {name: getattr(settings, name) for name in as_trained if getattr(settings, name) != as_trained[name]}
     if "path" in given:  # The run's own space may be of no use to another path.
         given.setdefault("space", "")
+    if given.get("sampler") == "prior" and recorded.prior != "mixture":  # Nor its number of Gaussians to the prior.
+        given["components"] = config.ModelConfig.components
     recorded = dataclasses.replace(recorded, **given)
     load = functools.partial(_kept_data, recorded, folder)
     test_images = runs.test_images(folder, load)
