@@ -38,7 +38,8 @@ def _beta(settings, image_shape):
     """Returns the weight of the rate that is reached.
 
     The distortion of n numbers with the best sigma is n / 2 log(squared error) and a constant, so a nat of rate has to
-    lower the squared error by the share 2 beta / n. With beta in proportion to n it is the same for images of any size.
+    lower the squared error by the share 2 beta / n. With beta in proportion to n it is the same for images of any size
+    (compare the normalised beta of Higgins et al. 2017).
     """
     return settings.beta * math.prod(image_shape) / (60 * 60 * 3) if settings.beta_scaled else settings.beta
 
