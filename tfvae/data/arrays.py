@@ -121,6 +121,6 @@ def _source(images, identity):
 def find(settings, path):
     """Returns {split: `source.Source`} of the arrays in `path`."""
     stat = path.stat()
-    identity = source.digest(path.resolve(), stat.st_size, stat.st_mtime_ns, settings.holdout)
+    identity = source.digest([path.resolve(), stat.st_size, stat.st_mtime_ns, settings.holdout])
     splits = _splits(path, settings.holdout)
-    return {split: _source(images, source.digest(identity, split)) for split, images in splits.items()}
+    return {split: _source(images, source.digest([identity, split])) for split, images in splits.items()}

@@ -47,7 +47,7 @@ def _report(unread, settings):
 
 
 def _fingerprint(folder, names):
-    return source.digest(*(f"{name}:{_state(os.path.join(folder, name))}" for name in names))
+    return source.digest(f"{name}:{_state(os.path.join(folder, name))}" for name in names)
 
 
 def _state(path):
@@ -59,10 +59,11 @@ def _state(path):
 
 
 def _source(folder, names):
-    paths = tf.constant([os.fsencode(os.path.join(folder, name)) for name in names], tf.string, shape=[len(names)])
+    # Below the folder, for the whole paths of many images are a part of what an image takes itself.
+    below = tf.constant([os.fsencode(name) for name in names], tf.string, shape=[len(names)])
 
     def fetch(index):
-        return tf.io.read_file(tf.gather(paths, index))
+        return tf.io.read_file(tf.strings.join([os.fsencode(os.path.join(folder, "")), tf.gather(below, index)]))
 
     def stream():
         return tf.data.Dataset.range(len(names)).map(lambda index: (index, fetch(index)), tf.data.AUTOTUNE)

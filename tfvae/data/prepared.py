@@ -178,7 +178,7 @@ def _source(builder, instruction, settings):
         1 if feature.shape[-1] == 1 else 3,
         stream,
         None,
-        source.digest(builder.data_dir, builder.info.full_name, instruction, made),
+        source.digest([builder.data_dir, builder.info.full_name, instruction, made]),
         labels=functools.partial(_labels, builder, instruction, layout),
     )
 

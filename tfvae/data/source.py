@@ -33,10 +33,13 @@ class Source(NamedTuple):
     labels: Callable = lambda: Labels({}, {}, {})  # Reads the `Labels`.
 
 
-def digest(*parts):
-    """Returns 32 hexadecimal digits that differ where the parts differ."""
-    # A file's name need not be UTF-8.
-    return hashlib.sha256("\0".join(str(part) for part in parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+def digest(parts):
+    """Returns 32 hexadecimal digits that differ where the parts differ; they are never all held at once."""
+    found = hashlib.sha256()
+    for number, part in enumerate(parts):
+        # A file's name need not be UTF-8.
+        found.update(("\0" * (number > 0) + str(part)).encode("utf-8", "surrogateescape"))
+    return found.hexdigest()[:32]
 
 
 def split_by_hash(names, holdout):
@@ -49,8 +52,8 @@ def split_by_hash(names, holdout):
     Returns:
         {split: sorted list of indices into `names`}; each split has at least one image where there are three.
     """
-    hashes = [hashlib.sha256(str(name).encode("utf-8", "surrogateescape")).digest()[:8] for name in names]
-    shares = np.array([int.from_bytes(one, "big") for one in hashes], np.float64) / 2**64
+    hashes = (hashlib.sha256(str(name).encode("utf-8", "surrogateescape")).digest()[:8] for name in names)
+    shares = np.fromiter((int.from_bytes(one, "big") for one in hashes), np.float64, len(names)) / 2**64
     order = np.argsort(shares, kind="stable")
     first, second = (int(np.searchsorted(shares[order], share)) for share in (holdout, 2 * holdout))
     if len(order) >= 3:

@@ -220,7 +220,7 @@ def on_disk(origins, shape, folder):
     """Returns {split: `Store`} of files below `folder`, which are written where no earlier run has left them."""
     identities = [origin.identity for origin in origins.values()]
     base = os.path.join(folder, "tfvae_store")
-    final = os.path.join(base, source.digest(*identities, *shape))
+    final = os.path.join(base, source.digest([*identities, *shape]))
     locks.remove_leftovers(pathlib.Path(base), r".*\.incomplete-(?P<process>\d+)")
     if not _is_whole(final, origins, shape):
         # Under a temporary name until complete, for another process may look for it, and this one may be stopped.

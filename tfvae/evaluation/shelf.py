@@ -22,7 +22,7 @@ def identity(images):
             digest.update(np.ascontiguousarray(labels[name], np.int64).tobytes())
         digest.update(images.images(split, images.spread(split, _LOOKED_AT)).tobytes())
     values = json.dumps(images.attribute_values, sort_keys=True)
-    return source.digest(_RECIPE, images.image_shape, values, digest.hexdigest())
+    return source.digest([_RECIPE, images.image_shape, values, digest.hexdigest()])
 
 
 def _open(path, images):
