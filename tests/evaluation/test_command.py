@@ -114,6 +114,7 @@ def test_data_without_attributes_leave_those_parts_out(of_arrays, tmp_path, monk
     assert (before / "somebody's.png").exists()
     found = measured(tmp_path / "evaluation" / "tiny-1")
     assert "the data has no attributes" in told
+    assert "The learning curve is left out: runs/tiny/learning_curve.png is not there." in told
     assert set(found["measures"]["samples, std 0.8"]) == {"sharpness", "nearest_training_image", "copies"}
     assert set(found["measures"]["walks between test images"]) == {"sharpness", "largest_step", "cross_fade_sharpness"}
     assert not (tmp_path / "evaluation" / "tiny-1" / "attributes.png").exists()

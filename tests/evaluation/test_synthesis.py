@@ -99,4 +99,5 @@ def test_analyses_in_child_processes_and_ghosts_are_far_from_avatars(searcher):
 
     fades = walks.cross_fade(ends[:4], ends[4:], 5)[:, 2]
     ghosts = synthesis.analyse(fades, {name: part[:4] for name, part in probabilities.items()}, "personas", CANVAS)
-    assert redrawing.psnrs(fades, ghosts).max() < 30
+    psnrs = redrawing.psnrs(fades, ghosts)
+    assert np.median(psnrs) < 25 and psnrs.max() < 30  # True avatars have 100; of walks, those over 25 are counted.

@@ -55,8 +55,11 @@ def evaluate(settings):
     walked, redrawn = walks.add(scene, read)
 
     pictures = figures.draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn)
+    curve = figures.learning_curve(settings, served)
+    if curve is None:
+        results.notes.append(f"The learning curve is left out: {figures.curve_path(settings, served)} is not there.")
     with outputs.reporting(output):
-        report.write(output, results, pictures, figures.learning_curve(settings, served))
+        report.write(output, results, pictures, curve)
     print(results.table())
     print(f"\n{served.path} on {data_settings.data}: {output}/report.html, evaluation.json and pictures")
     return results

@@ -86,8 +86,9 @@ def add(scene, put, analysis, read):
         put("coverage_tv_mean", one.mean(), lowest.mean(), "", "lower", f"{words}, mean over attributes")
         put("coverage_tv_max", one.max(), lowest.max(), "", "lower", f"{words}, largest: {counted[one.argmax()]}")
         above = one - lowest
-        put("coverage_above_floor_mean", above.mean(), None, "", "lower", "the distance less its floor, mean")
-        words = f"the distance less its floor, largest: {counted[above.argmax()]}"
+        words = f"the distance less its floor, of {len(test.images):,} test images (of fewer it is less)"
+        put("coverage_above_floor_mean", above.mean(), None, "", "lower", f"{words}, mean")
+        words = f"{words}, largest: {counted[above.argmax()]}"
         put("coverage_above_floor_max", above.max(), None, "", "lower", words)
         rebuilt_mean = np.nanmean([apart_rebuilt[name] for name in counted])
         words = "the distance of reconstructions to test images, mean"

@@ -115,9 +115,14 @@ def histograms(scene, analysis):
     return buffer.getvalue()
 
 
+def curve_path(settings, served):
+    """Returns where the run of the export's name leaves its learning curve."""
+    return pathlib.Path(settings.runs_dir).expanduser() / served.path.parent.name / "learning_curve.png"
+
+
 def learning_curve(settings, served):
     """Returns the learning curve that the run of the same name left, a `Figure`, or None where there is none."""
-    path = pathlib.Path(settings.runs_dir).expanduser() / served.path.parent.name / "learning_curve.png"
+    path = curve_path(settings, served)
     if not path.is_file():
         return None
     return Figure("learning_curve", "The loss of each batch.", path.read_bytes())
