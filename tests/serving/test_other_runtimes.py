@@ -54,7 +54,8 @@ def loaded(exported):
     return tf.saved_model.load(str(exported.served.path))
 
 
-@pytest.mark.parametrize("name", ["reconstruct", "encode", "decode", "interpolate"])
+# Not `interpolate`, whose loop takes most of a minute to convert.
+@pytest.mark.parametrize("name", ["reconstruct", "encode", "decode"])
 def test_openvino_computes_the_same(exported, loaded, name):
     openvino = pytest.importorskip("openvino")
     arrays = example_inputs(exported.served)[name]

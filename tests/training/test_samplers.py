@@ -142,30 +142,24 @@ def test_an_old_run_is_exported_with_a_density_of_its_codes(trained):
     assert "the prior, which was trained" in (old / "assets.extra" / "model_card.md").read_text()
 
 
-def test_a_run_is_exported_with_another_walk(trained):
+def test_a_run_is_exported_with_another_walk_and_without_a_mixture_of_its_own(trained, tmp_path):
     settings, old = trained
-    images = np.stack([serving.Served(old).read(path) for path in serving.Served(old).test_images()])[:2]
-    ends, half = (images[:1], images[1:]), np.float32([0.5])
-    codes = serving.Served(old).encode(images).mean
-    linear = export(settings, path="linear", space="latent")
-    answer = serving.Served(linear).interpolate(*ends, half)
-    np.testing.assert_allclose(answer, serving.Served(old).decode(codes.mean(axis=0, keepdims=True)), atol=1e-5)
-    assert "goes straight through the space of latents" in (linear / "assets.extra" / "model_card.md").read_text()
-    assert "--path=linear\n--space=latent\n" in (linear / "assets.extra" / "flags.cfg").read_text()
+    shutil.copytree(settings.runs_dir, tmp_path / "runs")
+    flags = tmp_path / "runs" / "run" / "flags.cfg"
+    text = flags.read_text()
+    flags.write_text(text.replace("=prior\n", "=aggregate\n").replace("--components=10", "--components=5"))
+    moved = dataclasses.replace(settings, runs_dir=str(tmp_path / "runs"))
+    new, before = export(moved, sampler="prior", path="linear", space="latent"), serving.Served(old)
+    images = np.stack([before.read(path) for path in before.test_images()])[:2]
+    answer = serving.Served(new).interpolate(images[:1], images[1:], np.float32([0.5]))
+    middle = before.encode(images).mean.mean(axis=0, keepdims=True)
+    np.testing.assert_allclose(answer, before.decode(middle), atol=1e-5)
+    assert "goes straight through the space of latents" in (new / "assets.extra" / "model_card.md").read_text()
     assert "part by part, from the top down" in (old / "assets.extra" / "model_card.md").read_text()
+    written = (new / "assets.extra" / "flags.cfg").read_text()
+    assert "--path=linear\n--space=latent\n" in written and "--sampler=prior\n" in written
     with pytest.raises(config.UserError, match="--space=latent needs --path=spherical or --path=linear"):
         export(settings, space="latent")
-
-
-def test_a_mixture_of_its_own_does_not_keep_a_run_from_its_prior(trained, tmp_path):
-    settings, old = trained
-    runs = tmp_path / "runs"
-    shutil.copytree(settings.runs_dir, runs)
-    flags = (runs / "run" / "flags.cfg").read_text()
-    flags = flags.replace("--sampler=prior", "--sampler=aggregate").replace("--components=10", "--components=5")
-    (runs / "run" / "flags.cfg").write_text(flags)
-    new = export(dataclasses.replace(settings, runs_dir=str(runs)), sampler="prior")
-    assert "--sampler=prior" in (new / "assets.extra" / "flags.cfg").read_text()
 
 
 def test_data_that_changed_are_refused_and_the_prior_needs_none(trained, tmp_path):
