@@ -1,6 +1,7 @@
 """--data=FOLDER: what is found, how it is dealt to the splits, and what becomes of files that are no images."""
 
 import dataclasses
+import hashlib
 import os
 
 import numpy as np
@@ -163,3 +164,10 @@ def test_mistakes_are_one_line(tmp_path):
             data.load(settings(broken_folder(tmp_path)))
     with pytest.raises(config.UserError, match="--archive needs --data=cartoonset"):
         data.load(settings(tmp_path / "few", archive="x.tgz"))
+
+
+def test_a_digest_is_that_of_its_parts_with_a_zero_byte_between():
+    """What earlier versions wrote, so that what they have kept on disk is found."""
+    expected = hashlib.sha256(b"a\x001\x00" + "ü".encode() + b"\x00\x80").hexdigest()[:32]
+    assert source.digest(iter(["a", 1, "ü", os.fsdecode(b"\x80")])) == expected
+    assert source.digest(["ab"]) != source.digest(["a", "b"])

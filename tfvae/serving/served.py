@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfvae.config import UserError, path_of
-from tfvae.serving.paths import PATHS, Maps, walked
+from tfvae.config import UserError, path_of, walks
+from tfvae.serving.paths import Maps, walked
 
 _BATCH = 64  # Images in one call.
 _NEEDED = ("reconstruct", "encode", "decode", "generate_bytes", "interpolate", "prepare_bytes")
@@ -239,7 +239,7 @@ class Served:
             UserError: If the export is too old for this path and space.
             ValueError: If there is no such path or space, or there are fewer than two steps.
         """
-        if path not in ("wipe", *PATHS) or space not in ("base", "latent") or steps < 2:
+        if path not in walks.PATHS or space not in walks.SPACES or steps < 2:
             raise ValueError(f"expected at least 2 steps and a known path and space, got {steps}, {path!r}, {space!r}")
         weights = np.linspace(0.0, 1.0, steps, dtype=np.float32)
         means = self.encode([start, end]).mean
