@@ -29,12 +29,12 @@ def loaded(settings):
 
 
 def take(dataset, count):
-    return [(images, weights) for images, weights in itertools.islice(dataset.as_numpy_iterator(), count)]
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
 def shown(batches):
     """Returns uint8 [N, H, W, C]: the images of weight 1, in order."""
-    return np.concatenate([np.round(images[weights > 0] * 255).astype(np.uint8) for images, weights in batches])
+    return np.concatenate([np.round(images[weights > 0] * 255).astype(np.uint8) for images, _, weights in batches])
 
 
 def multiset(images):
@@ -42,9 +42,9 @@ def multiset(images):
 
 
 def assert_same(batches, others):
-    for one, other in zip(batches, others, strict=True):
-        np.testing.assert_array_equal(one[0], other[0])
-        np.testing.assert_array_equal(one[1], other[1])
+    for parts, same in zip(batches, others, strict=True):
+        for one, other in zip(parts, same, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_counts_and_element_spec(loaded):
@@ -56,8 +56,8 @@ def test_counts_and_element_spec(loaded):
     assert loaded.attributes == {"train": {}, "validation": {}, "test": {}}
     held_out = {loaded.validation: 8, loaded.test: BATCH}  # At once, but not less than --batch_size.
     for dataset, size in ({loaded.training: BATCH, loaded.training_from(7): BATCH} | held_out).items():
-        images, weights = dataset.element_spec
-        assert (images.shape, images.dtype) == ((size, 8, 9, 3), np.float32)
+        images, targets, weights = dataset.element_spec
+        assert (images.shape, images.dtype) == ((size, 8, 9, 3), np.float32) and targets == images
         assert (weights.shape, weights.dtype) == ((size,), np.float32)
 
 
@@ -72,12 +72,14 @@ def test_a_few_images_are_taken_evenly_over_a_split(loaded):
 def test_no_image_is_lost_in_an_epoch_and_the_last_batch_is_padded(loaded):
     batches = take(loaded.training, 24)
     kept = loaded.images("train")
+    for images, targets, _ in batches:  # For Keras, which takes weights only after targets.
+        np.testing.assert_array_equal(images, targets)
     for epoch in range(3):
         mine = batches[8 * epoch : 8 * epoch + 8]
         assert multiset(shown(mine)) == multiset(kept)
-        assert all((weights == 1).all() for _, weights in mine[:-1])
-        assert mine[-1][1].tolist() == [1, 1, 0, 0, 0]  # 37 = 7 * 5 + 2
-    images = np.concatenate([images for images, _ in batches])
+        assert all((weights == 1).all() for *_, weights in mine[:-1])
+        assert mine[-1][2].tolist() == [1, 1, 0, 0, 0]  # 37 = 7 * 5 + 2
+    images = np.concatenate([images for images, *_ in batches])
     assert images.min() >= 0 and images.max() <= 1
 
 
@@ -114,7 +116,7 @@ def test_a_stream_from_a_late_step_starts_at_once(loaded):
     step = 10**9 + 3
     assert step % 8 == 3
     late = take(loaded.training_from(step), 5)
-    assert late[4][1].tolist() == [1, 1, 0, 0, 0]
+    assert late[4][2].tolist() == [1, 1, 0, 0, 0]
     assert multiset(shown(late)) <= multiset(loaded.images("train")) or len(shown(late)) == 22
 
 
@@ -124,7 +126,7 @@ def test_held_out_splits_come_in_order_with_weights(loaded):
         ("test", loaded.test, [1] * 4 + [0]),
     ):
         batches = list(dataset.as_numpy_iterator())
-        assert np.concatenate([weight for _, weight in batches]).tolist() == weights
+        assert np.concatenate([weights for *_, weights in batches]).tolist() == weights
         np.testing.assert_array_equal(shown(batches), loaded.images(split))
 
 
@@ -133,7 +135,7 @@ def test_held_out_images_come_in_batches_of_bounded_size(count, size, batch_size
     images = np.zeros([count, size, size, 1], np.uint8)
     images[:, 0, 0, 0] = np.arange(count)
     np.savez(tmp_path / "images.npz", train=images[:5], validation=images, test=images[:1])
-    settings = config.DataConfig(data=str(tmp_path / "images.npz"), image_size=size, batch_size=batch_size)
+    settings = config.DataConfig(data=str(tmp_path / "images.npz"), image_size=size, batch_size=batch_size, white="255")
     batches = list(data.load(settings).validation.as_numpy_iterator())
     assert {len(one) for batch in batches for one in batch} == {expected}
     assert shown(batches)[:, 0, 0, 0].tolist() == list(range(count))
@@ -152,12 +154,12 @@ def test_all_caches_give_the_same(settings, loaded):
 def test_what_is_kept_on_disk_takes_no_memory(settings):
     loaded = data.load(dataclasses.replace(settings, cache="disk"))
     take(loaded.training, 24)
-    assert "tfvae_store" not in pathlib.Path("/proc/self/maps").read_text()
+    assert "tfvae_cache" not in pathlib.Path("/proc/self/maps").read_text()
 
 
 def test_a_kept_file_that_was_cut_short_is_an_error(settings, tmp_path):
     loaded = data.load(dataclasses.replace(settings, cache="disk", data_dir=str(tmp_path)))
-    (kept,) = tmp_path.glob("tfvae_store/*/train.npy")
+    (kept,) = tmp_path.glob("tfvae_cache/*/images.npy")
     with open(kept, "r+b") as file:
         file.truncate(1000)
     with pytest.raises(tf.errors.OpError, match="shorter than it was"):
@@ -168,7 +170,7 @@ def test_flip_mirrors_about_half_of_the_training_images_and_no_others(settings, 
     flipped = data.load(dataclasses.replace(settings, augment="flip"))
     plain, changed = take(loaded.training, 32), take(flipped.training, 32)
     mirrored = []
-    for (images, weights), (other, other_weights) in zip(plain, changed, strict=True):
+    for (images, _, weights), (other, _, other_weights) in zip(plain, changed, strict=True):
         np.testing.assert_array_equal(weights, other_weights)
         for image, candidate in zip(images, other, strict=True):
             is_mirrored = np.array_equal(candidate, image[:, ::-1])
@@ -184,6 +186,6 @@ def test_a_batch_of_exactly_all_images(settings):
     loaded = data.load(dataclasses.replace(settings, batch_size=COUNT))
     assert loaded.steps_per_epoch == 1
     (batch,) = take(loaded.training, 1)
-    assert batch[1].all() and multiset(shown([batch])) == multiset(loaded.images("train"))
+    assert batch[2].all() and multiset(shown([batch])) == multiset(loaded.images("train"))
     with pytest.raises(config.UserError, match="one batch of 38 training images, got 37"):
         data.load(dataclasses.replace(settings, batch_size=COUNT + 1))

@@ -12,14 +12,17 @@ GREY = RANDOM.integers(0, 256, (30, 8, 9, 1), dtype=np.uint8)
 RGB = RANDOM.integers(0, 256, (30, 8, 9, 3), dtype=np.uint8)
 
 
+NAMES = ("grey", "colour", "alone", "masks", "more", "text", "failing")
+
+
 class TfvaeTiny(tfds.core.GeneratorBasedBuilder):
     """`grey` has all three splits and labels, `colour` training and test images, `alone` one split."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("grey", "colour", "alone", "text", "failing")]
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in NAMES]
 
     def _info(self):
-        channels = 1 if self.builder_config.name == "grey" else 3
+        channels = 1 if self.builder_config.name in ("grey", "masks") else 3
         image = {"picture": tfds.features.Image(shape=(8, 9, channels))}
         label = {"label": tfds.features.ClassLabel(names=["even", "odd"])}
         is_text = self.builder_config.name == "text"
@@ -33,12 +36,13 @@ class TfvaeTiny(tfds.core.GeneratorBasedBuilder):
         parts = {
             "grey": {"train": (0, 20), "validation": (20, 25), "test": (25, 30)},
             "colour": {"train": (0, 24), "test": (24, 30)},
+            "more": {"train": (0, 20), "unlabelled": (20, 30)},
         }
         chosen = parts.get(self.builder_config.name, {"everything": (0, 30)})
         return {split: self._generate_examples(*bounds) for split, bounds in chosen.items()}
 
     def _generate_examples(self, start, stop):
-        images = GREY if self.builder_config.name == "grey" else RGB
+        images = {"grey": GREY, "masks": GREY // 128}.get(self.builder_config.name, RGB)
         for k in range(start, stop):
             image = {} if self.builder_config.name == "text" else {"picture": images[k]}
             yield k, image | {"label": k % 2}
@@ -86,6 +90,21 @@ def test_a_single_split_of_any_name_becomes_three(load):
     parts = [found_indices(loaded, split, RGB) for split in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [24, 3, 3]
     assert sorted(sum(parts, [])) == list(range(30))
+
+
+def test_masks_of_0_and_1_are_black_and_white_and_told(load):
+    loaded = load("tfvae_tiny/masks")
+    found_indices(loaded, "train", GREY // 128 * 255)
+    assert set(np.unique(loaded.images("train"))) == {0, 255}
+    assert "values from 0 to 1: 0 becomes black, 1 white" in " ".join(loaded.report.found)
+    as_they_are = load("tfvae_tiny/masks", white="255")
+    assert set(np.unique(as_they_are.images("train"))) == {0, 1}
+
+
+def test_splits_that_are_not_used_are_named(load):
+    loaded = load("tfvae_tiny/more")
+    assert loaded.num_training + loaded.num_validation + loaded.num_test == 20
+    assert "splits that are not used: unlabelled (10)" in loaded.report.left_out
 
 
 def test_the_order_is_the_same_each_time_and_on_disk(load):

@@ -4,7 +4,7 @@ A command's settings are a frozen dataclass. `commandline` makes flags of its fi
 dataclass as its argument, and a run keeps it as `runs/NAME/flags.cfg`. Nothing here imports TensorFlow.
 """
 
-from tfvae.config.paths import check_name, check_writable, folder, path_of
+from tfvae.config.paths import PROGRAM, check_name, check_writable, folder, path_of
 from tfvae.config.serving import (
     ClientConfig,
     EvaluateConfig,
@@ -13,16 +13,18 @@ from tfvae.config.serving import (
     ReconstructConfig,
     ServedConfig,
 )
-from tfvae.config.training import DataConfig, ExportConfig, ModelConfig, TrainConfig, default_name
+from tfvae.config.training import DataConfig, ExportConfig, InspectConfig, ModelConfig, TrainConfig, default_name
 from tfvae.config.walks import PathConfig
 from tfvae.settings import Settings, UserError, option
 
 __all__ = [
+    "PROGRAM",
     "ClientConfig",
     "DataConfig",
     "EvaluateConfig",
     "ExportConfig",
     "GenerateConfig",
+    "InspectConfig",
     "InterpolateConfig",
     "ModelConfig",
     "PathConfig",

@@ -7,6 +7,8 @@ import tempfile
 
 from tfvae.settings import UserError
 
+PROGRAM = "tfvae"  # The name that every picture carries in its file.
+
 
 def path_of(text):
     """Returns `text` as a `pathlib.Path`, ~ expanded; ~NAME stays as it is where there is no such user."""

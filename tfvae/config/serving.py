@@ -33,14 +33,14 @@ class GenerateConfig(ServedConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructConfig(ServedConfig):
-    """`python -m tfvae.reconstruct FILE...`: originals above their reconstructions."""
+    """`python -m tfvae.reconstruct FILE_OR_FOLDER...`: originals above their reconstructions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class InterpolateConfig(PathConfig, ServedConfig):
-    """`python -m tfvae.interpolate A B`: the walk from one image to another."""
+    """`python -m tfvae.interpolate A B ...`: the walk from each image to the next."""
 
-    steps: int = option(11, "Images in the walk, both ends included.", at_least=2, at_most=1000)
+    steps: int = option(11, "Images in each walk, both ends included.", at_least=2, at_most=1000)
     animation: str = option("gif", "Format of the animation beside the strip.", choices=("gif", "webp", "none"))
 
 
@@ -49,7 +49,11 @@ class EvaluateConfig(PathConfig, ServedConfig):
     """`python -m tfvae.evaluate`: every measure that the data allows."""
 
     output: str = option("", "Folder to write; empty: evaluation/NAME-VERSION.")
-    data: str = option("", "Images to measure on, as in training; empty: those the export was trained with.")
+    data: str = option(
+        "",
+        "Images to measure on, as in training: all of them, but those that were trained on; empty: "
+        "the test split of what the export was trained with.",
+    )
     data_dir: str = option("", "Folder for prepared data; empty: $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
     runs_dir: str = option("runs", "Folder of the training runs: the report shows the learning curve of NAME.")
     std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)

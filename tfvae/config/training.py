@@ -20,9 +20,25 @@ class DataConfig(Settings):
                              at_least=8, at_most=512)  # fmt: skip
     image_width: int = option(0, "Width in pixels; 0: as --image_size.", at_least=0, at_most=512)
     channels: int = option(
-        0, "1 for grey, 3 for RGB; 0: what an array or a TFDS image has, and 3 for folders.", choices=(0, 1, 3)
+        0,
+        "1 for grey, 3 for RGB, 4 for RGB with transparency; 0: what an array or a TFDS image has (of transparency no "
+        "more than its colours on --background), and 3 for folders.",
+        choices=(0, 1, 3, 4),
     )
     fit: str = option("crop", "How other aspect ratios are met.", choices=("crop", "pad", "stretch"))
+    resize_filter: str = option(
+        "bilinear",
+        "How images are resized, always antialiased but by nearest, which keeps the edges of pixel art.",
+        choices=("bilinear", "nearest", "bicubic", "lanczos"),
+    )
+    black: str = option(
+        "auto",
+        "Value that becomes black; auto: 0 for files of 8 bits, looked at in arrays and in files of more bits.",
+    )
+    white: str = option(
+        "auto",
+        "Value that becomes white; auto: 255 for files of 8 bits, looked at in arrays and in files of more bits.",
+    )
     background: str = option("white", "Colour behind transparent pixels and padding: a name or #rrggbb.")
     batch_size: int = option(5, "Images in a batch.", at_least=1, at_most=65536)
     holdout: float = option(0.1, "Share of a folder's or file's images kept for validation, and again for the test.",
@@ -34,8 +50,8 @@ class DataConfig(Settings):
     )
     augment: str = option("none", "Random changes to training images; flip: left to right.", choices=("none", "flip"))
     max_pixels: int = option(
-        22_000_000, "Largest image that is decoded, in pixels (twice as many of a JPEG file, which takes half the "
-        "memory); larger ones are refused by their header.",
+        50_000_000, "Largest image that is decoded, in pixels; a large JPEG is decoded at a fraction of its size, and "
+        "that counts. Larger ones are refused by their header.",
         at_least=1, at_most=2**31 - 1)  # fmt: skip
     strict: bool = option(False, "Stop at an image that cannot be decoded rather than skip it with a warning.")
     archive: str = option("", "A Cartoon Set archive (.tgz) or its unpacked folder, where you already have one.")
@@ -49,6 +65,13 @@ class DataConfig(Settings):
             raise UserError(f"--data must name images, got {self.data!r}.")
         if 0 < self.image_width < 8:
             raise UserError(f"--image_width must be 0 or at least 8, got {self.image_width}.")
+        for name in ("black", "white"):
+            value = getattr(self, name)
+            is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value)
+            if value != "auto" and not (is_number and abs(float(value)) < float("inf")):
+                raise UserError(f"--{name} must be auto or a number, got {value!r}.")
+        if "auto" not in (self.black, self.white) and not float(self.black) < float(self.white):
+            raise UserError(f"--white must be above --black, got --black={self.black} --white={self.white}.")
         from PIL import ImageColor
 
         try:
@@ -67,6 +90,14 @@ class DataConfig(Settings):
         from PIL import ImageColor
 
         return ImageColor.getrgb(self.background)[:3]
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectConfig(DataConfig):
+    """`python -m tfvae.inspect`: what a model would see of the data."""
+
+    output: str = option("inspect.png", "Picture to write: images of each split as the model sees them.")
+    overwrite: bool = option(False, "Replace --output where it exists.")
 
 
 # What has no effect without another setting: that one, and those of its values that it has an effect with.

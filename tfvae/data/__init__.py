@@ -1,7 +1,8 @@
 """Images in, batches out: `load(config)` gives training, validation and test pipelines of one element spec.
 
-The way of an image: list, decode (parallel), composite on the background, resize, keep as uint8, then for each epoch a
-full permutation, batch, float32 in [0, 1], flip (if asked for), prefetch. `pipeline` says why in this order.
+The way of an image: list (`folders`, `arrays`, `prepared`), decode (`decode`, by Pillow, in threads), crop, resize and
+composite (`preprocessing`), keep as uint8 (`cache`), deal to the splits (`splits`), then for each epoch a full
+permutation, batch, float32 in [0, 1], flip (if asked for), prefetch (`pipeline`, which says why in this order).
 
 Nothing is imported before it is called for: TensorFlow takes seconds, and drawing processes need none of it.
 """
@@ -19,6 +20,13 @@ def load(config):
     from tfvae.data import pipeline
 
     return pipeline.load(config)
+
+
+def load_test_set(settings, deep_values=None, trained_on=None):
+    """As `load`, of data that are a test set as a whole; see `pipeline.load_test_set`."""
+    from tfvae.data import pipeline
+
+    return pipeline.load_test_set(settings, deep_values, trained_on)
 
 
 def draw(style, size, attributes):

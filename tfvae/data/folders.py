@@ -1,53 +1,170 @@
-"""--data=FOLDER: every image file below it."""
+"""--data=FOLDER: every image below it, whatever its format; sub-folders are splits or classes.
 
+What is left out is counted and named: hidden folders, what this program wrote, files that are no images.
+"""
+
+import collections
+import functools
 import os
 import stat
-import warnings
 
-import tensorflow as tf
+import numpy as np
 
 from tfvae import config
-from tfvae.data import source
+from tfvae.data import decode
+from tfvae.data import source as sources
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
-
-
-def _files(folder):
-    """Returns (image files below `folder`, folders and pipes that cannot be read): relative, sorted, with '/'."""
-    found, unread = [], []
-    for root, _, names in os.walk(folder, onerror=lambda error: unread.append(_relative(error.filename, folder))):
-        for name in names:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("._"):
-                path = os.path.join(root, name)
-                (unread if _is_special(path) else found).append(_relative(path, folder))
-    return sorted(found), sorted(unread)
-
-
-def _is_special(path):
-    """Returns whether `path` is a pipe, say, which to read could take for ever."""
-    try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:  # A link to nowhere, say: named later, with what else cannot be decoded.
-        return False
+# Folders that other programs keep for themselves, beside those whose names begin with a dot.
+_HIDDEN = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
+# A folder that has all files of a row is this program's: a run, an export's version, an evaluation, prepared data.
+_OWN_MARKS = (
+    ("flags.cfg", "lock"),
+    ("flags.cfg", "checkpoints"),
+    ("saved_model.pb", "assets.extra"),
+    ("evaluation.json", "report.html"),
+    ("facts.npz", "images.npy"),
+    ("dataset_info.json", "features.json"),
+)
+_LABEL = "class"
 
 
-def _relative(path, folder):
-    return os.path.relpath(path, folder).replace(os.sep, "/")
+class Listing:
+    """The files below a folder.
+
+    Attributes:
+        names: Paths of files below the folder, sorted, with '/'.
+        hidden, own, unread, doubled: Folders and files that were left out: hidden, this program's, unreadable, and
+            links to what is there already.
+    """
+
+    def __init__(self, folder):
+        self._folder, self._seen = folder, set()
+        self.names, self.hidden, self.own, self.unread, self.doubled = [], [], [], [], []
+        self._walk("")
+        self.names.sort()
+
+    def _walk(self, below):
+        try:
+            found = sorted(os.scandir(os.path.join(self._folder, below)), key=lambda entry: entry.name)
+            place = os.stat(os.path.join(self._folder, below))
+        except OSError:
+            self.unread.append(below or ".")
+            return
+        if (place.st_dev, place.st_ino) in self._seen and place.st_ino:
+            self.doubled.append(below)  # A link to a folder above, or to one that was walked through.
+            return
+        self._seen.add((place.st_dev, place.st_ino))
+        here = {entry.name for entry in found}
+        if below and any(here.issuperset(marks) for marks in _OWN_MARKS):
+            self.own.append(below)
+            return
+        # Folders themselves before links to folders, so that a link is the double.
+        for entry in sorted(found, key=lambda entry: entry.is_symlink()):
+            self._take(entry, f"{below}/{entry.name}" if below else entry.name)
+
+    def _take(self, entry, name):
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+            is_there = is_folder or is_file or not stat.S_ISLNK(entry.stat(follow_symlinks=False).st_mode)
+        except OSError:
+            self.unread.append(name)
+            return
+        if entry.name.startswith(".") or (is_folder and entry.name in _HIDDEN):
+            self.hidden.append(name)
+        elif is_folder:
+            self._walk(name)
+        elif is_file and not (entry.is_symlink() and self._is_below(name)):
+            self.names.append(name)
+        elif is_file:
+            self.doubled.append(name)
+        elif is_there or entry.is_symlink():
+            self.unread.append(name)  # A pipe, which to read could take for ever, or a link to nowhere.
+
+    def _is_below(self, name):
+        """Returns whether a link leads to a file below the folder, which comes by its own name."""
+        try:
+            base = os.path.realpath(self._folder)
+            return os.path.realpath(os.path.join(self._folder, name)).startswith(os.path.join(base, ""))
+        except OSError:
+            return False
+
+    def left_out(self):
+        """Returns lines that say what was left out."""
+        kinds = (
+            ("hidden folders and files", self.hidden),
+            ("folders that this program wrote", self.own),
+            ("folders, pipes and links that cannot be read", self.unread),
+            ("links to what is there already", self.doubled),
+        )
+        return [f"{words} ({len(found):,}): {sources.named(found)}" for words, found in kinds if found]
 
 
-def _report(unread, settings):
-    """Names the folders that cannot be read, in one warning, or one error with --strict."""
-    if "." in unread:
-        raise config.UserError(f"--data={settings.data}: no permission to read this folder.")
-    if unread:
-        message = f"{len(unread)} folders or pipes cannot be read: {source.named(unread)}"
-        if settings.strict:
-            raise config.UserError(f"--data={settings.data}: {message}.")
-        warnings.warn(f"{message}; they are left out.", stacklevel=2)
+def image_files(folder):
+    """Returns the paths of the images below a folder, sorted; what this program wrote in folders of its own is none."""
+    paths = (os.path.join(folder, name) for name in Listing(os.fspath(folder)).names)
+    return [path for path in paths if decode.is_image(path)]
 
 
-def _fingerprint(folder, names):
-    return source.digest(f"{name}:{_state(os.path.join(folder, name))}" for name in names)
+def _first(name):
+    """Returns the first folder of a path, '' where there is none."""
+    return name.partition("/")[0] if "/" in name else ""
+
+
+def _split_folders(names):
+    """Returns {split: name of its folder} of the official splits at the top; {} where there is no "train"."""
+    tops = sorted({_first(name) for name in names} - {""})
+    found = {}
+    for split, words in sources.SPLIT_NAMES.items():
+        of_split = [top for word in words for top in tops if top.lower() == word]
+        if of_split:
+            found[split] = of_split[0]
+    return found if "train" in found and (len(found) > 1 or len(tops) == 1) else {}
+
+
+def _single_top(names):
+    """Returns the one folder that everything is in, with its '/', such as an archive unpacks to; else ''."""
+    top = ""
+    while True:
+        tops = {_first(name[len(top) :]) for name in names}
+        if len(tops) != 1 or tops == {""} or _split_folders([name[len(top) :] for name in names]):
+            return top
+        top += tops.pop() + "/"
+
+
+def _class_labels(classes, rows):
+    """Returns the `Labels` of the class folders of some images; none where they say nothing.
+
+    Classes say something where each image is in one, there are at least two, and they have two images on average.
+    """
+    classes = [classes[row] for row in rows]
+    values = tuple(sorted(set(classes)))
+    if "" in values or len(values) < 2 or 2 * len(values) > len(classes):
+        return sources.Labels()
+    number = {value: index for index, value in enumerate(values)}
+    column = np.array([number[one] for one in classes], np.int64)
+    return sources.Labels({_LABEL: column}, {}, {_LABEL: tuple(sources.one_line(value) for value in values)})
+
+
+def _cartoonset_labels(folder, names, rows):
+    """Returns the `Labels` that the csv files beside the images of an unpacked Cartoon Set hold."""
+    from tfvae.data import cartoonset  # Here: TensorFlow Datasets takes a second.
+
+    found = []
+    for name in (names[row] for row in rows):
+        path = os.path.join(folder, os.path.splitext(name)[0] + ".csv")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found.append(cartoonset.read_attributes(file.read(), path))
+    values = {name: tuple(map(str, range(count))) for name, count in cartoonset.ATTRIBUTES.items()}
+    return sources.Labels({name: np.array([one[name] for one in found], np.int64) for name in values}, {}, values)
+
+
+def is_cartoonset(names):
+    """Returns whether the files are those of an unpacked Cartoon Set: csNUMBER.png, each with a csv beside it."""
+    there = set(names)
+    images = [name for name in names if name.endswith(".png")]
+    return bool(images) and all(
+        name.rpartition("/")[2].startswith("cs") and f"{name[:-4]}.csv" in there for name in images
+    )
 
 
 def _state(path):
@@ -58,28 +175,65 @@ def _state(path):
     return f"{found.st_size}:{found.st_mtime_ns}"
 
 
-def _source(folder, names):
-    # Below the folder, for the whole paths of many images are a part of what an image takes itself.
-    below = tf.constant([os.fsencode(name) for name in names], tf.string, shape=[len(names)])
-
-    def fetch(index):
-        return tf.io.read_file(tf.strings.join([os.fsencode(os.path.join(folder, "")), tf.gather(below, index)]))
-
-    def stream():
-        return tf.data.Dataset.range(len(names)).map(lambda index: (index, fetch(index)), tf.data.AUTOTUNE)
-
-    return source.Source(len(names), 3, stream, fetch, _fingerprint(folder, names), names)
-
-
 def find(settings, folder):
-    """Returns {split: `source.Source`} of the images below `folder`.
+    """Returns the `source.Source` of the images below `folder`.
 
-    An image's split follows from its path below the folder, so that more images never move old ones.
+    Sub-folders train, val (valid, validation) and test at the top are the official splits; other folders beside them
+    are left out. Below them, or without them, the first folder of an image is its class.
+
+    Raises:
+        UserError: If there are no files, or the folder cannot be read.
     """
-    names, unread = _files(folder)
-    _report(unread, settings)
+    folder = os.fspath(folder)
+    listing = Listing(folder)
+    names, left_out, found = listing.names, listing.left_out(), []
+    if "." in listing.unread:
+        raise config.UserError(f"--data={settings.data}: no permission to read this folder.")
+    if listing.unread and settings.strict:
+        raise config.UserError(f"--data={settings.data}: cannot be read: {sources.named(listing.unread)}.")
     if not names:
-        wanted = ", ".join(extension[1:] for extension in EXTENSIONS)
-        raise config.UserError(f"--data={settings.data}: expected images ({wanted}) in this folder, got none.")
-    parts = source.split_by_hash(names, settings.holdout)
-    return {split: _source(folder, [names[index] for index in indices]) for split, indices in parts.items()}
+        more = "; left out: " + "; ".join(left_out) if left_out else ""
+        raise config.UserError(f"--data={settings.data}: expected images in this folder, got none{more}.")
+    if is_cartoonset(names):
+        found.append("an unpacked Cartoon Set, with its 18 attributes")
+        names = [name for name in names if name.endswith(".png")]
+        labels = functools.partial(_cartoonset_labels, folder, names)
+        official, classes = {}, None
+    else:
+        top = _single_top(names)
+        names, official, classes, beside = _by_folders(names, top)
+        if beside:
+            kinds = [f"{sources.one_line(name)}/ ({count:,})" for name, count in beside.items() if name]
+            kinds += [f"files at the top ({beside['']:,})"] * ("" in beside)
+            left_out.append(f"what is beside the folders of the splits: {', '.join(kinds)}")
+        labels = functools.partial(_class_labels, classes)
+    state = (f"{name}:{_state(os.path.join(folder, name))}" for name in names)
+    return sources.Source(
+        count=len(names),
+        channels=3,
+        stream=lambda: ((index, os.path.join(folder, name)) for index, name in enumerate(names)),
+        fetch=lambda index: os.path.join(folder, names[index]),
+        identity=sources.digest([sources.digest(state), folder]),
+        official=official,
+        names=names,
+        labels=labels,
+        found=tuple(found),
+        left_out=tuple(left_out),
+    )
+
+
+def _by_folders(names, top):
+    """Returns (names, official splits, the class of each, {what is beside the splits: number of files})."""
+    below = [name[len(top) :] for name in names]
+    splits = _split_folders(below)
+    beside = collections.Counter()
+    if splits:
+        inside = [_first(name) in splits.values() for name in below]
+        beside.update(_first(name) for name, there in zip(below, inside, strict=True) if not there)
+        names = [name for name, there in zip(names, inside, strict=True) if there]
+        below = [name[len(top) :] for name in names]
+    tops = np.array([_first(name) for name in below], object)
+    official = {split: np.flatnonzero(tops == of_split) for split, of_split in splits.items()}
+    if splits:
+        below = [name.partition("/")[2] for name in below]
+    return names, official, [_first(name) for name in below], beside

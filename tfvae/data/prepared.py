@@ -3,20 +3,18 @@
 import contextlib
 import functools
 import io
+import itertools
 import logging as python_logging
 import os
 import pathlib
 import sys
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
 from tfvae import config, locks
 from tfvae.data import source
-
-_VALIDATION = ("validation", "valid", "val", "dev")
 
 
 @contextlib.contextmanager
@@ -101,25 +99,16 @@ def _image_feature(builder, settings):
     return key, features[key]
 
 
-def _instructions(builder, settings):
-    """Returns {split: TFDS split instruction}: the official splits, else parts of the training split."""
+def _splits(builder, settings):
+    """Returns {split: name of the official split}, and lines that say which splits are not used."""
     official = {name: split.num_examples for name, split in builder.info.splits.items() if split.num_examples}
     if not official:
         raise config.UserError(f"--data={settings.data}: expected images in the data set, got none.")
-    training = "train" if "train" in official else next(iter(official))
-    others = {name: name for name in official if name != training}
-    validation = next((others[name] for name in _VALIDATION if name in others), None)
-    count, missing = (
-        official[training],
-        [split for split, there in (("validation", validation), ("test", others.get("test"))) if not there],
-    )
-    held_out = min(max(1, round(count * settings.holdout)), count // 3)
-    stop = count - held_out * len(missing)
-    found = {"train": f"{training}[:{stop}]", "validation": validation, "test": others.get("test")}
-    for number, split in enumerate(missing):
-        start = stop + number * held_out
-        found[split] = f"{training}[{start}:{start + held_out}]"
-    return found
+    found = {split: name for split, names in source.SPLIT_NAMES.items() for name in reversed(names) if name in official}
+    if "train" not in found:
+        found["train"] = next((name for name in official if name not in found.values()), next(iter(official)))
+    unused = [f"{name} ({count:,})" for name, count in official.items() if name not in found.values()]
+    return found, [f"splits that are not used: {', '.join(unused)}"] * bool(unused)
 
 
 def _read(builder, instruction, wanted, decoders=None):
@@ -130,26 +119,27 @@ def _read(builder, instruction, wanted, decoders=None):
         return builder.as_dataset(split=instruction, shuffle_files=False, read_config=order, decoders=partial)
 
 
-def _labels(builder, instruction, layout):
-    """Returns a `source.Labels`: what `layout` says of the examples, read now.
+def _labels(builder, splits, layout, rows):
+    """Returns the `source.Labels` of some examples, read now.
 
     Args:
         builder: A prepared builder.
-        instruction: The split.
+        splits: The names of the splits, one after the other.
         layout: {"attributes": names of ClassLabel features, or of a dictionary of them, "visible": name or None}.
+        rows: [n] numbers of examples.
     """
     groups = {key: name for key, name in layout.items() if name}
     if not groups:
-        return source.Labels({}, {}, {})
+        return source.Labels()
     wanted = {name: True for name in groups.values()}
-    batches = list(_read(builder, instruction, wanted).batch(4096).as_numpy_iterator())
+    batches = [batch for split in splits for batch in _read(builder, split, wanted).batch(4096).as_numpy_iterator()]
 
     def columns(key):
         if key not in groups:
             return {}
         parts = [batch[groups[key]] for batch in batches]
         parts = [part if isinstance(part, dict) else {groups[key]: part} for part in parts]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: np.concatenate([part[name] for part in parts])[rows] for name in parts[0]}
 
     feature = builder.info.features[groups["attributes"]]
     features = dict(feature) if isinstance(feature, tfds.features.FeaturesDict) else {groups["attributes"]: feature}
@@ -158,55 +148,68 @@ def _labels(builder, instruction, layout):
     )
 
 
-def _source(builder, instruction, settings):
+def _layout(features):
+    """Returns which features of a data set are attributes, as `_labels` takes it."""
+    if "attributes" in features and isinstance(features["attributes"], tfds.features.FeaturesDict):
+        return {"attributes": "attributes", "visible": "visible" if "visible" in features else None}
+    if "label" in features and isinstance(features["label"], tfds.features.ClassLabel):
+        return {"attributes": "label", "visible": None}
+    return {"attributes": None, "visible": None}
+
+
+def _source(builder, settings):
     key, feature = _image_feature(builder, settings)
-    count = builder.info.splits[instruction].num_examples
+    splits, left_out = _splits(builder, settings)
+    counts = [builder.info.splits[name].num_examples for name in splits.values()]
+    ends = np.cumsum(counts)
 
     def stream():
-        examples = _read(builder, instruction, {key: True}, {key: tfds.decode.SkipDecoding()})
-        return examples.enumerate().map(lambda index, example: (index, example[key]), tf.data.AUTOTUNE)
+        numbers = itertools.count()
+        for name in splits.values():
+            examples = _read(builder, name, {key: True}, {key: tfds.decode.SkipDecoding()})
+            yield from ((next(numbers), example[key]) for example in examples.as_numpy_iterator())
 
-    features = builder.info.features
-    layout = {"attributes": None, "visible": None}
-    if "attributes" in features and isinstance(features["attributes"], tfds.features.FeaturesDict):
-        layout = {"attributes": "attributes", "visible": "visible" if "visible" in features else None}
-    elif "label" in features and isinstance(features["label"], tfds.features.ClassLabel):
-        layout = {"attributes": "label", "visible": None}
     made = os.stat(os.path.join(builder.data_dir, "dataset_info.json")).st_mtime_ns
     return source.Source(
-        count,
-        1 if feature.shape[-1] == 1 else 3,
-        stream,
-        None,
-        source.digest([builder.data_dir, builder.info.full_name, instruction, made]),
-        labels=functools.partial(_labels, builder, instruction, layout),
+        count=int(ends[-1]),
+        channels=1 if feature.shape[-1] == 1 else 3,
+        stream=stream,
+        fetch=None,
+        identity=source.digest([builder.data_dir, builder.info.full_name, made, *splits.values()]),
+        official={split: np.arange(end - count, end) for split, end, count in zip(splits, ends, counts, strict=True)},
+        labels=functools.partial(_labels, builder, list(splits.values()), _layout(builder.info.features)),
+        looks_at_bytes=not isinstance(builder, _own_builders()),
+        left_out=tuple(left_out),
     )
 
 
-def _sources(builder, settings):
-    return {split: _source(builder, chosen, settings) for split, chosen in _instructions(builder, settings).items()}
+def _own_builders():
+    """Returns the data sets of this package, whose values are known."""
+    from tfvae.data import avatars, cartoonset
+
+    return avatars.Avatars, cartoonset.Cartoonset
 
 
 def avatars(settings):
-    """Returns {split: `source.Source`} of avatars, drawn at their first use."""
+    """Returns the `source.Source` of avatars, drawn at their first use."""
     from tfvae.data import avatars as builders
     from tfvae.data import styles
 
     style = styles.of(settings.data)
     size = max(settings.height_and_width)
     make = functools.partial(builders.Avatars, style=style, size=size, counts=builders.COUNTS)
-    return _sources(_prepare(make, settings, quiet=True), settings)
+    return _source(_prepare(make, settings, quiet=True), settings)
 
 
 def cartoonset(settings):
-    """Returns {split: `source.Source`} of the Cartoon Set, downloaded or from --archive at the first use."""
+    """Returns the `source.Source` of the Cartoon Set, downloaded or from --archive at the first use."""
     from tfvae.data import cartoonset as builders
 
     make = functools.partial(builders.Cartoonset, config=settings.data, archive=settings.archive)
-    return _sources(_prepare(make, settings, quiet=bool(settings.archive)), settings)
+    return _source(_prepare(make, settings, quiet=bool(settings.archive)), settings)
 
 
 def named(settings):
-    """Returns {split: `source.Source`} of `tfds:NAME[/CONFIG]`."""
+    """Returns the `source.Source` of `tfds:NAME[/CONFIG]`."""
     name = settings.data.removeprefix("tfds:")
-    return _sources(_prepare(functools.partial(tfds.builder, name), settings), settings)
+    return _source(_prepare(functools.partial(tfds.builder, name), settings), settings)

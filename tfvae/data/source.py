@@ -1,36 +1,53 @@
-"""What each kind of data gives to the pipeline: a `Source` for each split."""
+"""What each kind of data gives to the pipeline: a `Source` of images that are not yet decoded."""
 
 import hashlib
 import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from tfvae import config
 
 _NAMED = 10
 SPLITS = ("train", "validation", "test")
+# What official splits are called, by folders, arrays and data sets.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
 
 
 class Labels(NamedTuple):
-    """What is known of the images of a split besides their pixels; empty where nothing is."""
+    """What is known of images besides their pixels; empty where nothing is."""
 
-    attributes: dict  # name -> [N] int64, index into values[name].
-    visible: dict  # name -> [N] bool: whether the attribute shows in the image.
-    values: dict  # name -> tuple of str.
+    attributes: dict = {}  # name -> [N] int64, index into values[name].
+    visible: dict = {}  # name -> [N] bool: whether the attribute shows in the image.
+    values: dict = {}  # name -> tuple of str.
+
+    def take(self, rows):
+        """Returns the labels of some of the images."""
+        columns = ({name: column[rows] for name, column in group.items()} for group in (self.attributes, self.visible))
+        return Labels(*columns, self.values)
 
 
 class Source(NamedTuple):
-    """The images of one split, not yet decoded."""
+    """Images of one data set, not yet decoded.
+
+    An image comes as a file's path (str), as a file's content (bytes), or as uint8 pixels [h, w, 1, 3 or 4].
+    """
 
     count: int
     channels: int  # 1 or 3: what the data has.
-    stream: Callable  # () -> dataset of (index int64, file content string or image uint8 [h, w, 1, 3 or 4]).
-    fetch: Callable | None  # index int64 -> the same; None where images come only in their order.
-    identity: str  # Differs where the images may differ: the key of the store on disk.
+    stream: Callable  # () -> iterator of (index, image), each index once.
+    fetch: Callable | None  # index -> image; None where images come only in their order.
+    identity: str  # Differs where the images may differ: a part of the key of the cache on disk.
+    official: dict  # split -> indices [n] that the data themselves say; what is missing is dealt from "train".
     names: list | None = None  # A name for each image.
-    labels: Callable = lambda: Labels({}, {}, {})  # Reads the `Labels`.
+    labels: Callable = lambda rows: Labels()  # rows [n] int64 -> the `Labels` of these images.
+    looks_at_bytes: bool = False  # Whether files of 8 bits may hold values such as 0 and 1: arrays, kept as files.
+    deep_values: tuple | None = None  # (black, white) of integers of more than 8 bits, where there were any.
+    found: tuple = ()  # Lines that say what was found, such as a range of values.
+    left_out: tuple = ()  # Lines that say what was left out, and why.
 
 
 def digest(parts):
@@ -42,34 +59,15 @@ def digest(parts):
     return found.hexdigest()[:32]
 
 
-def split_by_hash(names, holdout):
-    """Deals images to the splits, by the hash of their names: the same image always goes to the same split.
-
-    Args:
-        names: A name for each image, no two alike.
-        holdout: Share of validation, and again of the test.
-
-    Returns:
-        {split: sorted list of indices into `names`}; each split has at least one image where there are three.
-    """
-    hashes = (hashlib.sha256(str(name).encode("utf-8", "surrogateescape")).digest()[:8] for name in names)
-    shares = np.fromiter((int.from_bytes(one, "big") for one in hashes), np.float64, len(names)) / 2**64
-    order = np.argsort(shares, kind="stable")
-    first, second = (int(np.searchsorted(shares[order], share)) for share in (holdout, 2 * holdout))
-    if len(order) >= 3:
-        first = min(max(first, 1), len(order) - 2)
-        second = min(max(second, first + 1), len(order) - 1)
-    parts = {"validation": order[:first], "test": order[first:second], "train": order[second:]}
-    return {split: sorted(parts[split].tolist()) for split in SPLITS}
+def one_line(text):
+    """Returns `text` with what would break a line, such as a file's name can hold, written as \\n."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def named(names):
     """Returns the first few of file names in one line, whatever characters they hold, and how many there are more."""
-    shown = [
-        "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
-        for name in sorted(names)[:_NAMED]
-    ]
-    return ", ".join(shown) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    shown = ", ".join(one_line(name) for name in sorted(names)[:_NAMED])
+    return shown + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
 def data_dir(settings):
