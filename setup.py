@@ -15,11 +15,13 @@ setup(
         "absl-py>=2.1",
         "dicebear-core>=10.7,<11",  # Draws the avatars; another major version may draw others.
         "dicebear-styles>=10.6,<11",
+        "filelock>=3.30",  # Locks on Windows, too; from 3.30 on it can tell where a file system has none.
         "importlib_resources",  # TensorFlow Datasets needs it for builders in packages, and does not say so.
         "keras>=3.12,<4",
         "matplotlib>=3.8",
         "numpy>=2.0",
         "pillow>=10.3",
+        "psutil>=5.9",  # Whether a process still runs, on Windows, too, where os.kill(number, 0) would end it.
         "resvg-py>=0.5,<0.6",
         "scikit-learn>=1.5",  # Fits the mixture of --sampler=aggregate, and counts neighbours for `evaluate`.
         "scipy>=1.11",

@@ -48,6 +48,8 @@ __all__ = ["VAE", "config", "data", "evaluation", "model", "pictures", "remote",
 
 def __getattr__(name):
     # At first use only: TensorFlow takes seconds, and the settings, `--help` and mistakes in them need none of it.
+    if name in ("VAE", "evaluation", "model", "serving", "training"):
+        importlib.import_module("tfvae.keras_backend").check()
     if name == "VAE":
         return importlib.import_module("tfvae.model").VAE
     if name in __all__:

@@ -9,7 +9,7 @@ import warnings
 
 from absl import flags
 
-from tfvae import config, quiet
+from tfvae import config, keras_backend, quiet
 
 _MOST_BYTES, _MOST_FILES = 1_000_000, 32  # Of a flagfile; of flagfiles that name others.
 _LIMITS = {"at_least": "at least", "above": "above", "at_most": "at most"}
@@ -186,6 +186,7 @@ def run(settings_class, main, files=(0, 0)):
     if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
         print(_help(settings_class, inspect.getmodule(main).__doc__))
         return
+    keras_backend.use_tensorflow()
     try:
         settings, rest = parse(settings_class, argv)
         least, most = files

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, also after a crash or a loss of power; and arrays with a checksum."""
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -12,13 +13,23 @@ from tfvae import locks
 TEMPORARY = r"\.tfvae-writing-(?P<process>\d+)"
 
 
+# What a folder answers where the system flushes files alone, as Windows does.
+_NOT_OF_FOLDERS = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
+
+
 def flush(path):
-    """Waits until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Waits until a file, or the names in a folder where the system can do that, are on the disk."""
+    folder = os.path.isdir(path)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        # Windows flushes only what may be written.
+        descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not folder or error.errno not in _NOT_OF_FOLDERS:
+            raise
 
 
 def write(path, fill):

@@ -1,116 +1,91 @@
-"""Who may write where: locks that no crash leaves behind, and what processes that are gone have left half written."""
+"""Locks that end with their process, and the removal of what dead processes have left half written."""
 
 import contextlib
+import errno
 import os
+import pathlib
 import platform
 import re
 import shutil
 
-try:
-    import fcntl
-except ImportError:  # Windows: there, nothing is locked.
-    fcntl = None
+import filelock
+import psutil
+
+# What locking fails with on a file system that has no locks, as some network ones.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
 class Held(Exception):
-    """Another process holds the lock; the text is what that process wrote into it."""
+    """Another process holds the lock; the text says which."""
 
 
-def _lock(descriptor, wait=False):
-    """Locks an open file; returns False where another process holds it, None where the file system has no locks."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        return True
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-
-
-def _is_still(descriptor, path):
-    """Returns whether `path` is the open file, which somebody may have deleted or replaced meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+@contextlib.contextmanager
+def _locked(path, timeout=0):
+    """Holds the lock file `path`, or nothing where the file system has no locks; raises `filelock.Timeout`."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(filelock.FileLock(path, fallback_to_soft=False).acquire(timeout))
+        except OSError as error:  # A Timeout, too, which has no number.
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
 
 
 @contextlib.contextmanager
 def held(path, wait=None):
-    """Holds the lock `path`, a file with this process's number; the kernel ends the lock with the process.
+    """Holds the lock `path`, which the system ends with the process.
 
-    The file itself stays. Where the file system has no locks (some network ones, Windows), nothing is held.
+    PATH.holder names this process meanwhile: Windows lets nobody read a locked file. Where the file system has no locks
+    (some network ones), nothing is held.
 
     Args:
-        path: The file, made where it is missing.
-        wait: None: not at all; else called with the text of the lock before the other process is waited for.
+        path: A `pathlib.Path`, made where it is missing; the file may stay.
+        wait: None: not at all; else called with what names the holder before the other process is waited for.
 
     Raises:
         Held: If another process holds it.
         OSError: If the file cannot be made.
     """
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    holder = path.with_name(f"{path.name}.holder")
+    with contextlib.ExitStack() as stack:
         try:
-            locked = _lock(descriptor)
-            if locked is False:
-                text = os.pread(descriptor, 100, 0).decode("utf-8", "replace").strip()
-                if wait is None:
-                    raise Held(text or "another process")
-                wait(text or "another process")
-                locked = _lock(descriptor, wait=True)
-            if not _is_still(descriptor, path):
-                continue
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
-            yield
-            return
-        finally:
-            os.close(descriptor)
+            stack.enter_context(_locked(path))
+        except filelock.Timeout:
+            text = "another process"
+            with contextlib.suppress(OSError):
+                text = holder.read_text(encoding="utf-8", errors="replace").strip() or text
+            if wait is None:
+                raise Held(text) from None
+            wait(text)
+            stack.enter_context(_locked(path, timeout=-1))
+        stack.callback(delete, holder)
+        holder.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        yield
 
 
 @contextlib.contextmanager
 def folder_held(folder):
-    """Marks `folder` as being written by this process, for `remove_leftovers` of others; needs no file in it."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Marks `folder` as being written by this process, for `remove_leftovers` of others, by FOLDER.lock beside it."""
+    lock = pathlib.Path(f"{folder}.lock")
     try:
-        _lock(descriptor)
-        yield
+        with _locked(lock, timeout=-1):
+            yield
     finally:
-        os.close(descriptor)
+        delete(lock)
 
 
 def _is_running(process):
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
+        return psutil.pid_exists(process)
+    except OverflowError:
         return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_abandoned(path, process):
-    """Returns whether `path` was written by a process that is gone: by its number, and by the lock that it held."""
-    if fcntl is None or process == os.getpid() or _is_running(process):
-        return False
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # A pipe of that name would keep it waiting.
-    except OSError:
-        return False
-    try:
-        return _lock(descriptor) is True
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(folder, pattern):
     """Deletes what a process that is gone has left in `folder` under a temporary name.
+
+    Gone is one whose number no process of this machine has, and whose `folder_held` nobody holds: another machine, or
+    another container, may write into the same folder.
 
     Args:
         folder: A `pathlib.Path`; it need not exist.
@@ -118,9 +93,13 @@ def remove_leftovers(folder, pattern):
     """
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
+            path = path.with_name(path.name.removesuffix(".lock"))
             match = re.fullmatch(pattern, path.name)
-            if match and not path.is_symlink() and _is_abandoned(path, int(match["process"])):
-                delete(path)
+            if match and not path.is_symlink() and not _is_running(int(match["process"])):
+                lock = path.with_name(f"{path.name}.lock")
+                with contextlib.suppress(filelock.Timeout), _locked(lock):
+                    delete(path)
+                    delete(lock)
 
 
 def delete(path):

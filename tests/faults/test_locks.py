@@ -1,5 +1,6 @@
 """Two runs into one folder: the second refuses; and what a process that is gone has left is removed."""
 
+import errno
 import pathlib
 import subprocess
 import sys
@@ -63,19 +64,61 @@ def test_one_who_waits_gets_the_lock_when_it_is_free(tmp_path):
 
 
 def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
-    class Without:
-        LOCK_EX = LOCK_NB = 0
-
-        @staticmethod
+    def fail_with(number):
         def flock(descriptor, kind):
-            raise OSError(95, "Operation not supported")
+            raise OSError(number, "not supported")
 
-    monkeypatch.setattr(locks, "fcntl", Without)
-    with locks.held(tmp_path / "lock"), locks.held(tmp_path / "lock"), locks.folder_held(tmp_path):
+        monkeypatch.setattr("fcntl.flock", flock)
+
+    for number in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+        fail_with(number)
+        with locks.held(tmp_path / "lock"), locks.held(tmp_path / "lock"), locks.folder_held(tmp_path / "new"):
+            pass
+    fail_with(errno.EIO)
+    with pytest.raises(OSError, match="not supported"), locks.held(tmp_path / "lock"):
         pass
-    monkeypatch.setattr(locks, "fcntl", None)
-    with locks.held(tmp_path / "lock"), locks.held(tmp_path / "lock"), locks.folder_held(tmp_path):
-        pass
+
+
+WITHOUT = """if True:
+    import errno, os, pathlib, sys
+    sys.modules["fcntl"] = None
+    for name in ("pread", "pwrite", "preadv", "pwritev", "O_NONBLOCK"):
+        delattr(os, name)
+    open_ = os.open
+    def open_file(path, flags, *rest, **more):  # Windows opens no folders.
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return open_(path, flags, *rest, **more)
+    os.open = open_file
+    from tfvae import files, locks
+    folder = pathlib.Path(sys.argv[1])
+    with locks.held(folder / "lock"):
+        try:
+            with locks.held(folder / "lock"):
+                raise AssertionError
+        except locks.Held as holder:
+            print(holder)
+    (folder / "writing-999999999").mkdir()
+    (folder / f"writing-{os.getpid()}").mkdir()
+    with locks.folder_held(folder / f"writing-{os.getpid()}"):
+        locks.remove_leftovers(folder, r"writing-(?P<process>\\d+)")
+    files.write(folder / "text", "text")
+    files.append(folder / "text", "more")
+    files.flush(folder)
+    files.write_arrays(folder / "arrays.npz", {"a": [1, 2]})
+    assert files.read_arrays(folder / "arrays.npz")["a"].tolist() == [1, 2]
+    print(*sorted(path.name for path in folder.iterdir()), os.getpid())
+"""
+
+
+def test_locks_and_files_need_nothing_that_windows_lacks(tmp_path):
+    lines = subprocess.run(
+        [sys.executable, "-c", WITHOUT, tmp_path], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    *left, process = lines[1].split()
+    assert lines[0].startswith(f"process {process} on ")
+    assert set(left) - {"lock"} == {"arrays.npz", "text", f"writing-{process}"}
+    assert (tmp_path / "text").read_text() == "textmore"
 
 
 def test_leftovers_go_only_where_their_process_is_gone_and_nobody_holds_them(tmp_path):
@@ -101,7 +144,7 @@ def test_a_picture_leaves_what_others_have_called_alike(tmp_path):
     (tmp_path / f"writing-{child.pid}").mkdir()
     (tmp_path / f"writing-{child.pid}" / "novel").touch()
     (tmp_path / f".tfvae-writing-{child.pid}").touch()
-    pictures.save(np.zeros((8, 8, 3)), tmp_path / "picture.png")
+    pictures.save(np.zeros((8, 8, 3), np.uint8), tmp_path / "picture.png")
     assert {path.name for path in tmp_path.iterdir()} == {f"writing-{child.pid}", "picture.png"}
     assert (tmp_path / f"writing-{child.pid}" / "novel").exists()
 

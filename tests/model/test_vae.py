@@ -121,7 +121,7 @@ def test_padding_changes_neither_step_nor_metrics():
     noise = padded.noise(4, 0, 0)[:3]
     plain.noise = lambda *_: noise
     expected = plain.train_step(IMAGES[:3])
-    numbers = padded.train_step((images, weights))
+    numbers = padded.train_step((images, images, weights))
     for name, value in expected.items():
         np.testing.assert_allclose(numbers[name], value, rtol=1e-5)
     for one, other in zip(plain.trainable_variables, padded.trainable_variables, strict=True):
@@ -130,7 +130,7 @@ def test_padding_changes_neither_step_nor_metrics():
 
 def test_a_batch_of_padding_alone_does_no_harm():
     vae = compiled()
-    vae.train_step((IMAGES, np.zeros(4, np.float32)))
+    vae.train_step((IMAGES, None, np.zeros(4, np.float32)))
     assert all(np.all(np.isfinite(variable)) for variable in vae.trainable_variables)
 
 

@@ -1,7 +1,11 @@
 """The model: tensors in, tensors out. It knows nothing of files, flags or data sets."""
 
-from tfvae.model.build import build
-from tfvae.model.posteriors import DiagonalGaussian
-from tfvae.model.vae import VAE, Terms
+from tfvae import keras_backend
+
+keras_backend.check()  # Before the rest, which imports Keras.
+
+from tfvae.model.build import build  # noqa: E402
+from tfvae.model.posteriors import DiagonalGaussian  # noqa: E402
+from tfvae.model.vae import VAE, Terms  # noqa: E402
 
 __all__ = ["VAE", "DiagonalGaussian", "Terms", "build"]

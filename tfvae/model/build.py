@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from tfvae import config
+from tfvae import config, keras_backend
 from tfvae.model import likelihoods, networks, objectives, priors
 from tfvae.model.mixture import Mixture
 from tfvae.model.schedules import Schedule
@@ -70,6 +70,7 @@ def build(settings, image_shape, steps_per_epoch=1, ema=0.0, seed=0):
     Raises:
         config.UserError: If the settings do not fit each other or the images.
     """
+    keras_backend.check()
     if settings.prior == "flow" and settings.latent_dim < 2:
         raise config.UserError(f"--latent_dim must be at least 2 for --prior=flow, got {settings.latent_dim}.")
     keras.utils.set_random_seed(seed)

@@ -60,7 +60,14 @@ def kernel(scale):
 
 def conv(images, channels, size=3, scale=2.0):
     """Returns GAIN times a convolution of Keras tensors [B, H, W, C] -> [B, H, W, channels]."""
-    return GAIN * keras.layers.Conv2D(channels, size, padding="same", kernel_initializer=kernel(scale))(images)
+    initializer, last = kernel(scale), "channels_last"  # Whatever keras.json says.
+    layer = keras.layers.Conv2D(channels, size, padding="same", data_format=last, kernel_initializer=initializer)
+    return GAIN * layer(images)
+
+
+def flatten(images):
+    """Returns Keras tensors [B, h, w, C] as [B, h w C], whatever keras.json says about channels."""
+    return keras.layers.Flatten(data_format="channels_last")(images)
 
 
 def dense(vectors, units, scale=1.0):

@@ -7,7 +7,7 @@ Any height and width will do: what does not divide is padded at the edge and cut
 
 import keras
 
-from tfvae.model.layers import Fold, Unfold, conv, dense, relu, residual_block, silu
+from tfvae.model.layers import Fold, Unfold, conv, dense, flatten, relu, residual_block, silu
 
 
 def _sizes(height, width, factors):
@@ -47,7 +47,7 @@ def residual(image_shape, latent_dim, parameters, width=64, blocks=(0, 1, 1, 2))
     for _ in range(blocks[1]):
         x = residual_block(x)
     x = silu(conv(Fold(2)(x), width, 1))
-    x = silu(dense(keras.layers.Flatten()(x), units, scale=2.0))
+    x = silu(dense(flatten(x), units, scale=2.0))
     encoder = keras.Model(images, dense(x, 2 * latent_dim), name="encoder")
 
     latents = keras.Input((latent_dim,))
@@ -77,7 +77,7 @@ def convolutional(image_shape, latent_dim, parameters, width=64):
     x = images - 0.5
     for channels in (width // 2, width, width):
         x = relu(conv(Fold(2)(x), channels))
-    encoder = keras.Model(images, dense(keras.layers.Flatten()(x), 2 * latent_dim), name="encoder")
+    encoder = keras.Model(images, dense(flatten(x), 2 * latent_dim), name="encoder")
 
     latents = keras.Input((latent_dim,))
     x = relu(dense(latents, sizes[3][0] * sizes[3][1] * width, scale=2.0))

@@ -1,10 +1,13 @@
 """The variational autoencoder: encode, reparameterize, decode, and the step that maximises its objective."""
 
+import functools
+import inspect
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
+from tfvae.model import inputs
 from tfvae.model.posteriors import DiagonalGaussian
 
 # Noise of training and of evaluation never meets: each has its own stream of one seed.
@@ -28,8 +31,10 @@ class Terms(NamedTuple):
 class VAE(keras.Model):
     """A variational autoencoder (Kingma and Welling 2014; Rezende, Mohamed and Wierstra 2014).
 
-    Compile it with an optimizer alone and `fit` it to batches of images [B, H, W, C] in [0, 1], or of
-    (images, weights [B]), where a weight of 0 marks padding.
+    Compile it with an optimizer alone and `fit` it to images [B, H, W, C], uint8 or floats in [0, 1]. Weights [B] come
+    as `sample_weight`, or as the third part of a batch (images, images, weights); a weight of 0 marks padding. Targets
+    are not needed; where there are some, they are the images. `fit`, `evaluate` and `predict` raise a ValueError of one
+    line where they get anything else; see `tfvae.model.inputs`.
 
     Args:
         encoder: A model from images [B, H, W, C] to the posterior's parameters [B, 2 Z].
@@ -70,8 +75,33 @@ class VAE(keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        bound = inspect.signature(super().fit).bind(*args, **kwargs)
+        given = bound.arguments
+        given["y"] = inputs.check("VAE.fit", self.image_shape, **given)
+        if given.get("validation_data") is not None:
+            x, y, weights = keras.utils.unpack_x_y_sample_weight(given["validation_data"])
+            y = inputs.check("VAE.fit's validation_data", self.image_shape, x, y, weights)
+            given["validation_data"] = x, y, weights
+        return super().fit(*bound.args, **bound.kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args, **kwargs):
+        bound = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        if not kwargs.get("_use_cached_eval_dataset"):  # Else `fit` has checked its validation data.
+            bound.arguments["y"] = inputs.check("VAE.evaluate", self.image_shape, **bound.arguments)
+        return super().evaluate(*bound.args, **bound.kwargs)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, *args, **kwargs):
+        given = inspect.signature(super().predict).bind(*args, **kwargs).arguments
+        inputs.check("VAE.predict", self.image_shape, given.get("x"), targets_count=False)
+        return super().predict(*args, **kwargs)
+
     def encode(self, images, training=False):
-        """Returns the posterior q(z|x), a `DiagonalGaussian`, of images [B, H, W, C] in [0, 1]."""
+        """Returns the posterior q(z|x), a `DiagonalGaussian`, of images [B, H, W, C], uint8 or floats in [0, 1]."""
+        images = inputs.scaled(images, self.image_shape)
         return DiagonalGaussian.from_parameters(self.encoder(images, training=training))
 
     def reparameterize(self, posterior, noise):
@@ -94,7 +124,7 @@ class VAE(keras.Model):
         return latents
 
     def call(self, images, training=False):
-        """Returns reconstructions [B, H, W, C] in [0, 1] from the posterior means of images [B, H, W, C]."""
+        """Returns reconstructions [B, H, W, C] in [0, 1] from the posterior means of images like those of `encode`."""
         return self.decode(self.encode(images, training).mean, training)
 
     def _likelihood_parameters(self, latents, training):
@@ -143,7 +173,7 @@ class VAE(keras.Model):
         return tf.random.stateless_normal([batch_size, self.latent_dim], [self.seed, number], alg="philox")
 
     def train_step(self, data):
-        images, weights = _unpack(data)
+        images, weights = inputs.unpack(data, self.image_shape, "VAE.fit")
         step = tf.convert_to_tensor(self.optimizer.iterations)
         noise = self.noise(tf.shape(images)[0], _TRAINING, step)
         with tf.GradientTape() as tape:
@@ -160,7 +190,7 @@ class VAE(keras.Model):
         return self._update_metrics(terms, weights)
 
     def test_step(self, data):
-        images, weights = _unpack(data)
+        images, weights = inputs.unpack(data, self.image_shape, "VAE.evaluate")
         # The images seen since the metrics were reset number the batch: each evaluation draws the same noise.
         seen = tf.convert_to_tensor(self.trackers["loss"].count)
         noise = self.noise(tf.shape(images)[0], _EVALUATION, seen)
@@ -207,10 +237,3 @@ class _Averaged:
     def __exit__(self, *_):
         for variable, kept in zip(self._model.trainable_variables, self._kept, strict=False):
             variable.assign(kept)
-
-
-def _unpack(data):
-    """Returns (images, weights [B]) of images, of (images, weights), or of what `fit(x, sample_weight=w)` gives."""
-    images, second, third = keras.utils.unpack_x_y_sample_weight(data)
-    weights = second if third is None else third
-    return images, tf.ones(tf.shape(images)[:1]) if weights is None else weights
