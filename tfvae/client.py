@@ -4,13 +4,11 @@
     reconstruct FILE...     reconstructs image files
     interpolate A B         walks from image A to image B in --steps images, by the export's own path
 
---output=NAME.png (samples.png, reconstructions.png or walk.png where nothing is said) is one picture; any other output
-is a folder of single files, as the server sent them.
+PNG and JPEG files are sent as they are, images in other formats as PNG. --output=NAME.png (samples.png,
+reconstructions.png or walk.png where nothing is said) is one picture; any other output is a folder of single files.
 """
 
 import contextlib
-import io
-import pathlib
 import re
 
 from tfvae import commandline, config, outputs, remote
@@ -37,7 +35,7 @@ def main(settings, arguments):
             from tfvae import pictures  # Here, for --help and mistakes need no Matplotlib.
 
             for number, contents in enumerate(images):
-                pictures.save_bytes(contents, output / f"{number:05d}.png")
+                pictures.save_png(contents, output / f"{number:05d}.png")
     print(f"{len(images)} images from {settings.server}, model {settings.name}: {output}")
 
 
@@ -80,10 +78,9 @@ def _ask(server, signature, output, **inputs):
 
 
 def _contents(files):
-    try:
-        return [pathlib.Path(file).read_bytes() for file in files]
-    except OSError as error:
-        raise config.UserError(f"{error.filename}: {error.strerror}.") from None
+    from tfvae.data import decode
+
+    return [decode.as_png_or_jpeg(file) for file in files]
 
 
 @contextlib.contextmanager
@@ -100,12 +97,9 @@ def _naming(files):
 
 
 def _save(files, path, strip):
-    import numpy as np
-    from PIL import Image
-
     from tfvae import pictures
 
-    images = [np.asarray(Image.open(io.BytesIO(contents)).convert("RGB")) for contents in files]
+    images = [pictures.from_png(contents) for contents in files]
     pictures.save(pictures.strip(images) if strip else pictures.grid(images), path)
 
 

@@ -1,6 +1,7 @@
 """Draws new images from an export: `python -m tfvae.generate --num_images=64 --std=0.8`.
 
 --output=NAME.png (samples.png where nothing is said) is one grid; any other output is a folder of single files.
+A model of --channels=4 draws with transparency.
 """
 
 from tfvae import commandline, config, outputs
@@ -26,7 +27,7 @@ def main(settings, _):
                 stop = min(start + _AT_ONCE, settings.num_images)
                 files, _ = served.generate_bytes(serving.seeds(settings.seed, start, stop), settings.std)
                 for number, contents in enumerate(files, start):
-                    pictures.save_bytes(contents, output / f"{number:05d}.png")
+                    pictures.save_png(contents, output / f"{number:05d}.png")
                 progress.update(stop - start)
     print(f"{settings.num_images} new images from {served.path}: {output}")
     outputs.tell_older(output, [f"{number:05d}.png" for number in range(settings.num_images)])

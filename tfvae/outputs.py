@@ -76,13 +76,18 @@ def check_size(number, image_shape):
         raise UserError(f"--output must be a folder for more than {most:,} images, got one picture for {number:,}.")
 
 
-def check_inputs(files):
-    """Raises UserError, with its name, for the first of `files` that is not there or no file."""
+def check_inputs(files, folders=False):
+    """Raises UserError, with its name, for the first of `files` that is not there or no file.
+
+    Args:
+        files: Names of files.
+        folders: Whether a folder will do.
+    """
     for file in files:
         path = pathlib.Path(file)
         if not file:
             raise UserError("Expected the name of an image, got ''.")
-        if not path.is_file():
+        if not path.is_file() and not (folders and path.is_dir()):
             there = "is a folder, not an image" if path.is_dir() else "is no ordinary file"
             raise UserError(f"{file}: {there if path.exists() else 'no such file'}.")
 
