@@ -1,14 +1,17 @@
 """`python -m tfvae.evaluate` on tiny exports: with the avatars' attributes and without any."""
 
 import json
+import shutil
 import sys
+import types
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tfvae import commandline, config, evaluate, model, serving
-from tfvae.data import avatars
-from tfvae.evaluation import figures, samples
+from tfvae import commandline, config, data, evaluate, model, serving
+from tfvae.data import avatars, value_range
+from tfvae.evaluation import command, figures, samples
 
 SIZES = ["--num_images=20", "--num_walks=2", "--steps=3", "--importance_images=2", "--importance_samples=3"]
 
@@ -19,11 +22,28 @@ def run(monkeypatch, capsys, *arguments):
     return capsys.readouterr().out
 
 
-def export(folder, **settings):
+def export(folder, extras=None, **settings):
     """Writes an untrained model of 16 x 16 images and returns its version's folder."""
     settings = config.TrainConfig(image_size=16, width=4, latent_dim=2, data_dir=str(folder / "prepared"), **settings)
-    vae = model.build(settings, (16, 16, 3), seed=0)
-    return serving.export(vae, settings, folder / "saved_models" / "tiny", np.zeros((2, 16, 16, 3), np.uint8))
+    shape = (16, 16, settings.channels or 3)
+    vae = model.build(settings, shape, seed=0)
+    base, examples = folder / "saved_models" / "tiny", np.zeros((2, *shape), np.uint8)
+    if not extras:
+        return serving.export(vae, settings, base, examples)
+    images = data.load(settings)
+    return serving.export(vae, settings, base, examples, spec=images.spec, digests=images.digests("train"))
+
+
+def draw_squares(folder, count, seed):
+    """Writes `count` PNG files for each of three classes: a square of the class's colour on nothing."""
+    random = np.random.default_rng(seed)
+    for name, colour in (("red", (220, 30, 30)), ("green", (30, 200, 30)), ("blue", (30, 30, 230))):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.zeros((16, 16, 4), np.uint8)
+            top, left = random.integers(0, 9, 2)
+            pixels[top : top + 7, left : left + 7] = (*(np.array(colour) + random.integers(-20, 20, 3)), 255)
+            Image.fromarray(pixels).save(folder / name / f"{number:02d}.png")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +64,28 @@ def of_arrays(tmp_path_factory):
     images = np.random.default_rng(0).integers(0, 256, (90, 16, 16, 3), dtype=np.uint8)
     np.savez(folder / "images.npz", train=images[:30], validation=images[30:60], test=images[60:])
     return folder, export(folder, data=str(folder / "images.npz"), network="convolutional")
+
+
+@pytest.fixture(scope="module")
+def of_classes(tmp_path_factory):
+    """(folder, version) of an export of squares with transparency in three class folders."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("tfvae.evaluation.reader._IMAGES", 6400)
+    folder = tmp_path_factory.mktemp("classes")
+    draw_squares(folder / "images", 20, seed=0)
+    yield folder, export(folder, extras=True, data=str(folder / "images"), channels=4, holdout=0.2, prior="normal")
+    patch.undo()
+
+
+@pytest.fixture
+def other_squares(of_classes, tmp_path):
+    """A folder of nine squares, and of a tenth that the export was trained on."""
+    folder, _ = of_classes
+    draw_squares(tmp_path / "other", 3, seed=1)
+    settings = config.DataConfig(data=str(folder / "images"), image_size=16, channels=4, holdout=0.2)
+    name = data.load(settings).names["train"][0]
+    shutil.copy(folder / "images" / name, tmp_path / "other" / "blue" / "known.png")
+    return tmp_path / "other"
 
 
 def measured(output):
@@ -118,6 +160,91 @@ def test_data_without_attributes_leave_those_parts_out(of_arrays, tmp_path, monk
     assert set(found["measures"]["samples, std 0.8"]) == {"sharpness", "nearest_training_image", "copies"}
     assert set(found["measures"]["walks between test images"]) == {"sharpness", "largest_step", "cross_fade_sharpness"}
     assert not (tmp_path / "evaluation" / "tiny-1" / "attributes.png").exists()
+
+
+def test_a_folder_is_a_test_set_as_a_whole(of_classes, other_squares, tmp_path, monkeypatch, capsys):
+    folder, version = of_classes
+    monkeypatch.chdir(folder)
+    run(monkeypatch, capsys, f"--model={version}", "--data=images", f"--output={tmp_path / 'own'}", *SIZES)
+    own = measured(tmp_path / "own")
+    assert own["about"]["data"] == str(folder / "images") and "36 to train, of the 12 test" in own["about"]["images"]
+    assert own["details"]["reader_accuracy"]["clean"]["class"] > 0.9
+    told = run(monkeypatch, capsys, f"--model={version}", f"--data={other_squares}", f"--output={tmp_path / 'out'}",
+               *SIZES)  # fmt: skip
+    found = measured(tmp_path / "out")
+    assert "16 x 16 x 4, of the 9 test images 9 are looked at" == found["about"]["images"]
+    assert "left out: 1 image that the model was trained on: blue/known.png" in told
+    assert any("trained on: blue/known.png" in note for note in found["notes"])
+    # The share of each class among the nine; an untrained model's samples are of one class at most.
+    shares = found["details"]["coverage, samples, std 0.8"]["class"]["shares of test images and of samples"]
+    assert [known for known, _ in shares.values()] == pytest.approx([1 / 3] * 3)
+    # Copies are looked for where they would come from: the numbers are those of the own data.
+    one, other = (some["measures"]["samples, std 0.8"] for some in (own, found))
+    assert all(one[name] == other[name] for name in ("nearest_training_image", "copies"))
+    assert (tmp_path / "out" / "nearest.png").exists()
+    # The floor is the same model on its own validation images.
+    for group in ("likelihood of test images", "reconstruction of test images"):
+        for name, number in found["measures"][group].items():
+            assert number["floor"] == own["measures"][group][name]["floor"]
+
+
+def test_floors_and_copies_are_left_out_where_the_own_data_are_gone(
+    of_classes, other_squares, tmp_path, monkeypatch, capsys
+):
+    folder, version = of_classes
+    (tmp_path / "out").mkdir()
+    for name in ("evaluation.json", "report.html", "nearest.png"):  # An evaluation that is replaced.
+        (tmp_path / "out" / name).touch()
+    (folder / "images").rename(folder / "elsewhere")
+    try:
+        told = run(monkeypatch, capsys, f"--model={version}", f"--data={other_squares}", f"--output={tmp_path / 'out'}",
+                   "--overwrite", *SIZES)  # fmt: skip
+    finally:
+        (folder / "elsewhere").rename(folder / "images")
+    found = measured(tmp_path / "out")
+    floors = [number["floor"] for numbers in found["measures"].values() for number in numbers.values()]
+    assert len(floors) > 15 and set(floors) == {None}
+    assert set(found["measures"]["samples, std 0.8"]) == {"sharpness"}
+    assert not (tmp_path / "out" / "nearest.png").exists()
+    assert "of the 9 test images" in found["about"]["images"] and "trained on: blue/known.png" in told
+    for words in ("Floors are left out", "Copies are left out", "Attributes, redrawing"):
+        assert any(note.startswith(words) for note in found["notes"])
+
+
+def test_what_an_older_export_was_trained_on_is_known_by_its_data(of_arrays, tmp_path, monkeypatch, capsys):
+    folder, version = of_arrays
+    with np.load(folder / "images.npz") as arrays:
+        np.save(tmp_path / "some.npy", np.concatenate([arrays["train"][4:7], arrays["test"][:5]]))
+    told = run(monkeypatch, capsys, f"--model={version}", f"--data={tmp_path / 'some.npy'}",
+               f"--output={tmp_path / 'out'}", *SIZES, "--importance_images=0")  # fmt: skip
+    assert "left out: 3 images that the model was trained on: image 0, image 1, image 2" in told
+    assert "of the 5 test images 5 are looked at" in measured(tmp_path / "out")["about"]["images"]
+
+
+def test_the_same_data_by_other_names(tmp_path, monkeypatch):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "link").symlink_to("faces")
+    monkeypatch.chdir(tmp_path)
+    assert command._is_same("faces", f"{tmp_path}/link/") and command._is_same("avatars", "avatars/personas")
+    assert not command._is_same("faces", "avatars") and not command._is_same("avatars/lorelei", "avatars")
+
+
+def test_changes_of_the_own_data_are_told():
+    splits = {"train": [1, 2, 3, 9], "validation": [4], "test": [2, 5]}
+    own = types.SimpleNamespace(digests=lambda split: np.array(splits[split], np.uint64))
+    (note,) = command._changes(own, np.uint64([1, 2, 3, 8]))
+    assert "1 training images are others, and 1 of the validation and test images were trained on" in note
+    splits["test"] = [5]
+    assert command._changes(own, None) == [] == command._changes(own, np.uint64([1, 2, 3, 9]))
+
+
+def test_deep_values_are_those_of_the_training(tmp_path):
+    (tmp_path / "signatures.json").write_text('{"black": 10.0, "white": 4000.0}')
+    own = types.SimpleNamespace(spec=types.SimpleNamespace(deep_values=None))
+    assert command._deep_values(tmp_path, None) == value_range.ValueRange(10, 4000)
+    assert command._deep_values(tmp_path, own) is None  # The training has seen none.
+    (tmp_path / "signatures.json").write_text("{}")
+    assert command._deep_values(tmp_path, None) is None
 
 
 @pytest.mark.parametrize(

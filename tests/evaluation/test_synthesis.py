@@ -1,18 +1,18 @@
-"""Avatars are found again from their pictures; layers and canvases show what the data has."""
+"""Avatars are found again from their pictures; layers show what the data has."""
 
 import numpy as np
 import pytest
 
-from tfvae.data import artwork, fitting, styles
+from tfvae.data import artwork, preprocessing, styles
+from tfvae.data.preprocessing import ImageSpec
 from tfvae.evaluation import layers, redrawing, synthesis, walks
-from tfvae.evaluation.canvas import Canvas
 
-CANVAS = Canvas(32, 32, 3, "crop", (255, 255, 255))
+SPEC = ImageSpec(32, 32, 3)
 
 
 @pytest.fixture(scope="module")
 def searcher():
-    return synthesis.Searcher("personas", CANVAS)
+    return synthesis.Searcher("personas", SPEC)
 
 
 def guess(indices, style="personas", sure=0.9):
@@ -63,7 +63,7 @@ def test_what_shows_is_what_the_data_says(searcher):
 
 def test_a_style_whose_layers_cannot_be_told_apart_is_searched_by_drawing(monkeypatch):
     monkeypatch.setattr(layers.Layers, "calibrate", lambda self, avatars: 1000.0)
-    searcher = synthesis.Searcher("fun-emoji", Canvas(24, 24, 3, "crop", (255, 255, 255)))
+    searcher = synthesis.Searcher("fun-emoji", ImageSpec(24, 24, 3))
     assert not searcher.has_layers
     image, likely = searcher.draw(avatar(0, "fun-emoji")), guess(avatar(0, "fun-emoji"), "fun-emoji", sure=0.4)
     other = likely[0].argsort()[0]
@@ -72,18 +72,24 @@ def test_a_style_whose_layers_cannot_be_told_apart_is_searched_by_drawing(monkey
         np.testing.assert_array_equal(searcher.draw(found), image)
 
 
-@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-@pytest.mark.parametrize(("height", "width", "channels"), [(20, 20, 3), (20, 14, 3), (12, 20, 1)])
-def test_a_canvas_shows_what_the_pipeline_makes(fit, height, width, channels):
-    canvas = Canvas(height, width, channels, fit, (255, 0, 40))
-    rgba = artwork.pixels(
-        artwork.render(styles.load("personas"), 20, artwork.pins(styles.load("personas"), avatar(3))).png
-    )
-    expected = fitting.prepare(rgba, height, width, channels, fit, canvas.background).numpy()
-    drawn = canvas.finished(canvas.bring(rgba))
-    assert drawn.shape == expected.shape
-    most = 0 if height == width or fit == "crop" else 1  # Resized by another library.
-    assert np.abs(drawn.astype(int) - expected).max() <= most
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ImageSpec(20, 20, 3, background=(255, 0, 40)),
+        ImageSpec(20, 14, 3, "crop", "bicubic", (255, 0, 40)),
+        ImageSpec(20, 14, 4, "pad", "nearest"),
+        ImageSpec(12, 20, 1, "stretch", "lanczos", (255, 0, 40)),
+        ImageSpec(20, 20, 4),
+    ],
+    ids=str,
+)
+def test_avatars_and_their_layers_are_what_the_pipeline_makes(spec):
+    art = styles.load("personas")
+    rgba = artwork.pixels(artwork.render(art, 20, artwork.pins(art, avatar(3))).png)
+    drawn = synthesis.render(art, spec, avatar(3))[1]
+    np.testing.assert_array_equal(drawn, preprocessing.prepare_pixels(rgba, spec))
+    layered = layers.Layers(art, spec).draw(avatar(3))
+    assert layered.shape == spec.shape and np.abs(layered - drawn).mean() < 2
 
 
 def test_analyses_in_child_processes_and_ghosts_are_far_from_avatars(searcher):
@@ -91,13 +97,22 @@ def test_analyses_in_child_processes_and_ghosts_are_far_from_avatars(searcher):
     art = styles.load("personas")
     probabilities = {one.name: np.full((8, len(one.values)), 1 / len(one.values)) for one in art.attributes}
     done = []
-    found = synthesis.analyse(ends, probabilities, "personas", CANVAS, done.append)
+    found = synthesis.analyse(ends, probabilities, "personas", SPEC, done.append)
     assert sum(done) == 8 and redrawing.psnrs(ends, found).min() == pytest.approx(100)
     for name, column in found.attributes.items():
         known = np.array([dict(zip(probabilities, avatar(number), strict=True))[name] for number in range(8)])
         assert (column == known)[found.visible[name]].all()
 
     fades = walks.cross_fade(ends[:4], ends[4:], 5)[:, 2]
-    ghosts = synthesis.analyse(fades, {name: part[:4] for name, part in probabilities.items()}, "personas", CANVAS)
+    ghosts = synthesis.analyse(fades, {name: part[:4] for name, part in probabilities.items()}, "personas", SPEC)
     psnrs = redrawing.psnrs(fades, ghosts)
     assert np.median(psnrs) < 25 and psnrs.max() < 30  # True avatars have 100; of walks, those over 25 are counted.
+
+
+def test_avatars_with_transparency_are_found_in_child_processes():
+    spec = ImageSpec(20, 20, 4)
+    art = styles.load("personas")
+    drawn = np.stack([synthesis.render(art, spec, avatar(number))[1] for number in range(2)])
+    assert 0 < (drawn[..., 3] == 0).mean() < 1 and (drawn[..., :3] <= drawn[..., 3:]).all()
+    probabilities = {one.name: np.full((2, len(one.values)), 1 / len(one.values)) for one in art.attributes}
+    np.testing.assert_array_equal(synthesis.analyse(drawn, probabilities, "personas", spec).redrawings, drawn)

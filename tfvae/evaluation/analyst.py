@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfvae.data import styles
-from tfvae.evaluation import canvas, shelf, synthesis
+from tfvae.evaluation import shelf, synthesis
 from tfvae.evaluation.progress import progress_bar
 
 
@@ -13,15 +13,15 @@ class Analyst:
     Args:
         reader: A `reader.Reader`.
         style: The style of avatars, whose true renderer is at hand; None for other data.
-        shape: The `canvas.Canvas` of the avatars, or None.
+        spec: The `preprocessing.ImageSpec` of the avatars, or None.
 
     Attributes:
         values: {attribute: tuple of str}.
         rare: (attribute, value) that is rare on purpose, or ().
     """
 
-    def __init__(self, reader, style=None, shape=None):
-        self.reader, self.style, self._canvas = reader, style, shape
+    def __init__(self, reader, style=None, spec=None):
+        self.reader, self.style, self._spec = reader, style, spec
         self.values = reader.values
         self.rare = styles.load(style).rare if style else ()
 
@@ -35,12 +35,12 @@ class Analyst:
             read = {name: part.argmax(axis=1) for name, part in probabilities.items()}
             return synthesis.Analysis(read, {}, None)
         with progress_bar(len(images), words) as bar:
-            return synthesis.analyse(images, probabilities, self.style, self._canvas, bar.update)
+            return synthesis.analyse(images, probabilities, self.style, self._spec, bar.update)
 
     def draw(self, indices):
         """Returns the avatars of attribute indices [N, A], in the order of `values`: [N, H, W, C] in [0, 1]."""
         art = styles.load(self.style)
-        drawn = [synthesis.render(art, self._canvas, tuple(one))[1] for one in np.asarray(indices).tolist()]
+        drawn = [synthesis.render(art, self._spec, tuple(one))[1] for one in np.asarray(indices).tolist()]
         return np.stack(drawn) / np.float32(255)
 
     def accuracy(self, analysis, attributes, visible):
@@ -58,6 +58,4 @@ def analyst_for(images, settings):
         return None
     reader = shelf.reader_for(images, settings)
     style = styles.of(settings.data)
-    if style is None:
-        return Analyst(reader)
-    return Analyst(reader, style, canvas.Canvas(*images.image_shape, settings.fit, settings.background_rgb))
+    return Analyst(reader, style, images.spec if style else None)

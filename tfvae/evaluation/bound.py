@@ -12,6 +12,7 @@ from scipy import special
 
 from tfvae import serving
 from tfvae.evaluation.progress import progress_bar
+from tfvae.evaluation.scene import with_floor
 
 _CHUNK_BYTES = 2**26  # Of repeated images at once.
 _ACTIVE = 0.01  # Of Burda et al.: the variance of a posterior mean over images above which its latent is used.
@@ -103,18 +104,18 @@ def add(scene):
         )
         return
     put, dimensions = scene.results.into("likelihood of test images"), scene.test.images[0].size
-    both = [
-        measure(scene.served, held.images, held.posterior, scene.settings.seed) for held in (scene.test, scene.other)
-    ]
-    elbos = [one.elbo.mean() for one in both]
+    held = scene.test, scene.other
+    both = with_floor(lambda one: measure(scene.served, one.images, one.posterior, scene.settings.seed), *held)
+    elbos = with_floor(lambda one: one.elbo.mean(), *both)
+    bits = with_floor(lambda elbo: bits_per_dim(elbo, dimensions), *elbos)
     nats = "nats/image"
     put("elbo", *elbos, nats, "higher", "-distortion - rate, a lower bound of log p(x)")
-    put("distortion", *(one.distortion.mean() for one in both), nats, "lower", "-E log p(x|z)")
-    put("rate", *(one.rate.mean() for one in both), nats, "lower", "KL(q(z|x) || p(z))")
-    put("bits_per_dim", *(bits_per_dim(elbo, dimensions) for elbo in elbos), "bits", "lower", "-elbo / (H W C ln 2)")
-    seed_losses = [one.squared_error.mean() + one.rate.mean() for one in both]
+    put("distortion", *with_floor(lambda one: one.distortion.mean(), *both), nats, "lower", "-E log p(x|z)")
+    put("rate", *with_floor(lambda one: one.rate.mean(), *both), nats, "lower", "KL(q(z|x) || p(z))")
+    put("bits_per_dim", *bits, "bits", "lower", "-elbo / (H W C ln 2)")
+    seed_losses = with_floor(lambda one: one.squared_error.mean() + one.rate.mean(), *both)
     put("seed_loss", *seed_losses, "", "lower", "squared error of a sample, summed over pixels of [0, 1], + rate")
-    units = [active_units(held.posterior.mean) for held in (scene.test, scene.other)]
+    units = with_floor(lambda one: active_units(one.posterior.mean), *held)
     words = f"of {scene.served.latent_dim} latents: the posterior mean varies by more than {_ACTIVE} over images"
     put("active_units", *units, "", "", words)
     _, _, count, samples = scene.settings.sizes

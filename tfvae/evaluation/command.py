@@ -1,9 +1,14 @@
 """`python -m tfvae.evaluate`, top-down: an export and its data in, numbers, pictures and a page out."""
 
 import dataclasses
+import json
 import math
+import os
+
+import numpy as np
 
 from tfvae import commandline, config, data, outputs, serving
+from tfvae.data import styles, value_range
 from tfvae.evaluation import analyst, bound, figures, memorisation, reconstruction, report, samples, walks
 from tfvae.evaluation import scene as scenes
 from tfvae.evaluation.results import Results
@@ -24,25 +29,30 @@ def evaluate(settings):
         config.UserError: If there is no export, its data are not there, or the output cannot be written.
     """
     served = serving.open_export(settings)
-    data_settings = settings_of_data(settings, served)
+    trained = _trained(served)
+    own_settings = settings_of_data(settings, served, trained)
     if settings.reader_only:
-        return _train_reader(data_settings)
+        return _train_reader(own_settings)
     output = _output(settings, served)
-    images = data.load(data_settings)
+    name = trained.data if _is_same(settings.data or trained.data, trained.data) else settings.data
+    images, own, notes = _load(name, own_settings, served)
     if images.num_test < 2:
-        raise config.UserError(f"--data={data_settings.data}: expected at least 2 test images, got {images.num_test}.")
-    settings = _affordable(settings, served)
-    reader = analyst.analyst_for(images, data_settings)
-    trained, count = _trained(served), settings.sizes[0]
-    test, other = (scenes.hold(served, images, split, count) for split in ("test", "validation"))
-    results = Results(_about(settings, data_settings, trained, served, images, test))
+        raise config.UserError(f"--data={name}: expected at least 2 test images, got {images.num_test}.")
+    settings, reader = _affordable(settings, served), None
+    if own is not None and own.num_test > 1 and own.attribute_values == images.attribute_values:
+        reader = analyst.analyst_for(own, own_settings)
+    count = settings.sizes[0]
+    test = scenes.hold(served, images, "test", count)
+    other = None if own is None else scenes.hold(served, own, "validation", count)
+    results = Results(_about(settings, name, trained, served, images, own, test))
     results.details["settings"] = dataclasses.asdict(settings)
+    results.notes += notes
     if trained.sampler != "prior":
         results.notes.append(
             f"New images are drawn through --sampler={trained.sampler}; elbo, rate and log p(x) are those of the prior "
             "that the model was trained with."
         )
-    scene = scenes.Scene(served, settings, images, test, other, reader, results)
+    scene = scenes.Scene(served, settings, images, own, test, other, reader, results)
 
     bound.add(scene)
     errors = reconstruction.add(scene)
@@ -61,22 +71,83 @@ def evaluate(settings):
     with outputs.reporting(output):
         report.write(output, results, pictures, curve)
     print(results.table())
-    print(f"\n{served.path} on {data_settings.data}: {output}/report.html, evaluation.json and pictures")
+    print(f"\n{served.path} on {name}: {output}/report.html, evaluation.json and pictures")
     return results
 
 
-def settings_of_data(settings, served):
-    """Returns the `config.DataConfig` of the images to measure on: the export's, but for what `settings` says."""
-    trained = _trained(served)
+def settings_of_data(settings, served, trained):
+    """Returns the `config.DataConfig` of the export's own data, in the shape of its images."""
     fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(config.DataConfig)}
     height, width, channels = served.image_shape
     fields |= {"image_size": height, "image_width": width if width != height else 0, "channels": channels}
     fields |= {"augment": "none", "batch_size": 1}
-    if settings.data:
-        fields |= {"data": settings.data, "archive": fields["archive"] if settings.data == fields["data"] else ""}
     if settings.data_dir:
         fields["data_dir"] = settings.data_dir
     return config.DataConfig(**fields)
+
+
+def _is_same(name, other):
+    """Returns whether two values of --data name the same images."""
+
+    def resolved(data):
+        return styles.of(data) or os.path.realpath(config.path_of(data))
+
+    return resolved(name) == resolved(other)
+
+
+def _load(name, own_settings, served):
+    """Returns (the `data.Data` whose test split is measured, the export's own or None, notes).
+
+    Other data than the export's own are a test set as a whole; an image that the export was trained on is left out.
+
+    Args:
+        name: What to measure on, as --data names it.
+        own_settings: The `config.DataConfig` of the export's own data.
+        served: The `serving.Served`.
+    """
+    extras = served.path / "assets.extra"
+    digests = extras / "training_digests.npy"
+    trained_on = np.load(digests, allow_pickle=False) if digests.is_file() else None
+    if name == own_settings.data:
+        images = data.load(own_settings)
+        return images, images, _changes(images, trained_on)
+    try:
+        own = data.load(own_settings)
+        notes = _changes(own, trained_on)
+    except (config.UserError, OSError) as error:
+        own, notes = None, [f"Floors are left out: the export's own data are not there ({str(error).rstrip('.')})."]
+    if trained_on is None and own is not None:
+        trained_on = own.digests("train")
+    if trained_on is None:
+        notes.append(
+            f"Whether images of {name} were trained on is not known: this export was written before it said so."
+        )
+    settings = dataclasses.replace(own_settings, data=name, archive="", cache="auto")
+    images = data.load_test_set(settings, _deep_values(extras, own), trained_on)
+    print("\n".join(images.report.lines()), flush=True)
+    return images, own, notes + [f"Of {name} are left out: {line}." for line in images.report.left_out]
+
+
+def _deep_values(extras, own):
+    """Returns the `value_range.ValueRange` of what has more than 8 bits, as it was trained; None: to be looked at."""
+    signatures = json.loads((extras / "signatures.json").read_bytes())
+    if "black" not in signatures or (own is not None and own.spec.deep_values is None):
+        return None  # An export from before it said so, or of images of 8 bits alone.
+    return value_range.ValueRange(signatures["black"], signatures["white"])
+
+
+def _changes(own, trained_on):
+    """Returns a note where the export's own data have changed since its training; `trained_on` [n] uint64 or None."""
+    if trained_on is None:
+        return []
+    new = np.count_nonzero(~np.isin(own.digests("train"), trained_on))
+    known = sum(np.count_nonzero(np.isin(own.digests(split), trained_on)) for split in ("validation", "test"))
+    if not new and not known:
+        return []
+    return [
+        f"The export's own data have changed since its training: {new:,} training images are others, and {known:,} of "
+        "the validation and test images were trained on."
+    ]
 
 
 def _trained(served):
@@ -115,14 +186,16 @@ def _output(settings, served):
     return outputs.check_folder(folder / f"{served.path.parent.name}-{served.path.name}", settings.overwrite)
 
 
-def _about(settings, data_settings, trained, served, images, test):
+def _about(settings, name, trained, served, images, own, test):
     height, width, channels = served.image_shape
+    looked_at = f"of the {images.num_test:,} test images {len(test.images):,} are looked at"
+    if own is images:
+        looked_at = f"{images.num_training:,} to train, {looked_at}"
     way = settings.path if settings.path == "wipe" else " in ".join(settings.way)
     return {
         "model": str(served.path),
-        "data": data_settings.data,
-        "images": f"{height} x {width} x {channels}, {images.num_training:,} to train, of the {images.num_test:,} test "
-        f"images {len(test.images):,} are looked at",
+        "data": name if own is images else f"{name}, all of it; trained on {trained.data}",
+        "images": f"{height} x {width} x {channels}, {looked_at}",
         "floor": "of what the model draws: real images in its place, validation images; of the bound and of "
         "reconstructions: the same model on validation images; of walks: the true renderer's own, where there is one",
         "std": f"{settings.std:g}",

@@ -72,13 +72,16 @@ def add(scene, put, analysis, read):
     found = shares(analysis.attributes, analysis.visible, values)
     rebuilt = shares(read.reconstructions.attributes, read.reconstructions.visible, values)
     apart, apart_rebuilt = distances(found, known), distances(rebuilt, known)
-    floors = floor(
-        (_joined(read.test.attributes, read.other.attributes), _joined(read.test.visible, read.other.visible)),
-        (_joined(test.attributes, other.attributes), _joined(test.visible, other.visible)),
-        values,
-        min(len(next(iter(analysis.attributes.values()))), len(other.images)),
-        scene.settings.seed,
-    )
+    if scene.own is scene.data:
+        floors = floor(
+            (_joined(read.test.attributes, read.other.attributes), _joined(read.test.visible, read.other.visible)),
+            (_joined(test.attributes, other.attributes), _joined(test.visible, other.visible)),
+            values,
+            min(len(next(iter(analysis.attributes.values()))), len(other.images)),
+            scene.settings.seed,
+        )
+    else:  # Another distribution: as far from it as the own validation images are, so would be perfect samples.
+        floors = distances(shares(read.other.attributes, read.other.visible, values), known)
     counted = [name for name in values if not np.isnan(apart[name] + floors[name])]
     if counted:
         one, lowest = (np.array([some[name] for name in counted]) for some in (apart, floors))

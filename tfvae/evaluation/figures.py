@@ -12,7 +12,7 @@ from tfvae import pictures
 from tfvae.evaluation import coverage, reconstruction, walks
 
 _RECONSTRUCTIONS, _COLUMNS, _SHOWN = 15, 10, 60
-OF_ATTRIBUTES = ("attributes", "samples_redrawn", "walks_redrawn")  # Those that not all data allow.
+NOT_ALWAYS = ("attributes", "samples_redrawn", "walks_redrawn", "nearest")  # Those that not all data allow.
 
 
 class Figure(NamedTuple):
@@ -37,7 +37,7 @@ def draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn):
         errors: [N] mean squared errors of the reconstructions of test images.
         drawn: [M, H, W, C] samples.
         analysis: Their `Analysis`, or None.
-        distances, nearest: [M] distances to their nearest training images, and the numbers of these.
+        distances, nearest: [M] distances to their nearest training images, and the numbers of these; or None.
         walked: [W, S, H, W, C] walks.
         redrawn: Their redrawings, or None.
     """
@@ -75,10 +75,11 @@ def draw(scene, errors, drawn, analysis, distances, nearest, walked, redrawn):
         Figure("worst", f"The worst reconstructions, from {db(worst[0])}.", _png(both(worst))),
         Figure("best", f"The best reconstructions, from {db(best[0])}.", _png(both(best))),
     ]
-    closest = np.argsort(distances)[:_COLUMNS]
-    training = scene.data.images("train", nearest[closest]) / np.float32(255)
-    words = "The samples nearest to a training image, above that image: copies would be seen here."
-    found.append(Figure("nearest", words, _png(pictures.rows([drawn[closest], training]))))
+    if nearest is not None:
+        closest = np.argsort(distances)[:_COLUMNS]
+        training = scene.own.images("train", nearest[closest]) / np.float32(255)
+        words = "The samples nearest to a training image, above that image: copies would be seen here."
+        found.append(Figure("nearest", words, _png(pictures.rows([drawn[closest], training]))))
     return found
 
 

@@ -9,7 +9,21 @@ import json
 import numpy as np
 from dicebear.style import Style
 
-from tfvae.data import artwork, styles
+from tfvae.data import artwork, preprocessing, styles
+
+
+def size_of(spec):
+    """Returns the height and width at which avatars are drawn for a `preprocessing.ImageSpec`."""
+    return max(spec.height, spec.width)
+
+
+def _prepared(rgba, spec):
+    """Returns a drawing [S, S, 4] uint8 as float32 [H, W, 4] in 0 to 255: colours times alpha, and alpha."""
+    if rgba.shape[:2] != (spec.height, spec.width):
+        return preprocessing.prepare_pixels(rgba, spec._replace(channels=4)).astype(np.float32)
+    pixels = rgba.astype(np.float32)  # Not rounded, as in `preprocessing.prepare`.
+    pixels[..., :3] *= pixels[..., 3:] / 255
+    return pixels
 
 
 class _Layer:
@@ -17,13 +31,13 @@ class _Layer:
 
     Args:
         art: A `styles.Artwork` of the layer alone.
-        canvas: A `canvas.Canvas`.
+        spec: A `preprocessing.ImageSpec`.
         base: The lowest layer, or None.
         joined: A `styles.Artwork` of the lowest layer and this one.
     """
 
-    def __init__(self, art, canvas, base=None, joined=None):
-        self._art, self._canvas, self._base, self._joined = art, canvas, base, joined
+    def __init__(self, art, spec, base=None, joined=None):
+        self._art, self._spec, self._base, self._joined = art, spec, base, joined
         self._names = [attribute.name for attribute in art.attributes]
         self._drawn = {}  # Positions of the attributes that a drawing made use of -> their indices -> its part.
         self._blends = False
@@ -38,10 +52,10 @@ class _Layer:
         self._blends, self._drawn = value and self._base is not None, {}
 
     def image(self, indices):
-        """Returns (positions of the attributes that it makes use of, [H, W, 4] as `Canvas.bring` returns it)."""
+        """Returns (positions of the attributes that it makes use of, [H, W, 4] as `_prepared` returns it)."""
         art = self._joined if self.blends else self._art
-        drawing = artwork.render(art, self._canvas.size, artwork.pins(art, indices))
-        image = self._canvas.bring(artwork.pixels(drawing.png))
+        drawing = artwork.render(art, size_of(self._spec), artwork.pins(art, indices))
+        image = _prepared(artwork.pixels(drawing.png), self._spec)
         if self.blends:
             same = (image == self._base.image(indices)[1]).all(axis=-1)
             image[same] = 0
@@ -54,20 +68,21 @@ class _Layer:
             if state in states:
                 return states[state]
         used, image = self.image(indices)
-        return self._drawn.setdefault(used, {}).setdefault(tuple(indices[at] for at in used), _part(image))
+        part = _part(image, max(3, self._spec.channels))
+        return self._drawn.setdefault(used, {}).setdefault(tuple(indices[at] for at in used), part)
 
     def used(self):
         """Returns the positions of the attributes that it made use of, of those in which it was drawn."""
         return set().union(*self._drawn)
 
 
-def _part(image):
-    """Returns (slices, colours [h, w, 3], 1 - alpha [h, w, 1]) of what is painted of [H, W, 4]; None for nothing."""
+def _part(image, bands):
+    """Returns (slices, [h, w, bands], 1 - alpha [h, w, 1]) of what is painted of [H, W, 4]; None for nothing."""
     rows, columns = (np.flatnonzero(image[..., 3].any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
     where = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return where, image[where][..., :3], 1 - image[where][..., 3:]
+    return where, image[where][..., :bands], 1 - image[where][..., 3:] / 255
 
 
 class Layers:
@@ -75,11 +90,13 @@ class Layers:
 
     Args:
         art: A `styles.Artwork`.
-        canvas: A `canvas.Canvas`.
+        spec: A `preprocessing.ImageSpec`.
     """
 
-    def __init__(self, art, canvas):
-        self._blank = canvas.blank()
+    def __init__(self, art, spec):
+        self._spec = spec
+        below = (0, 0, 0, 0) if spec.channels == 4 else spec.background
+        self._blank = np.broadcast_to(np.float32(below), (spec.height, spec.width, len(below)))
         whole = json.loads(styles.definition(art.name))
 
         def of(elements):
@@ -87,14 +104,14 @@ class Layers:
             return art._replace(style=Style.from_json(json.dumps(definition)))
 
         lowest, *others = _runs(whole["canvas"]["elements"])
-        base = _Layer(of(lowest), canvas)
-        self._layers = [base, *(_Layer(of(run), canvas, base, of([*lowest, *run])) for run in others)]
+        base = _Layer(of(lowest), spec)
+        self._layers = [base, *(_Layer(of(run), spec, base, of([*lowest, *run])) for run in others)]
 
     def calibrate(self, avatars):
         """Finds out which layers blend with the lowest one.
 
         Args:
-            avatars: Pairs of attribute indices and the true drawing, [H, W, 3] in 0 to 255.
+            avatars: Pairs of attribute indices and the true drawing, [H, W, C] in 0 to 255.
 
         Returns:
             The mean over the avatars of the mean squared error of the stacks.
@@ -114,14 +131,14 @@ class Layers:
         return least
 
     def draw(self, indices):
-        """Returns the avatar of attribute indices, float32 [H, W, 3] in 0 to 255."""
+        """Returns the avatar of attribute indices, float32 [H, W, C] in 0 to 255."""
         image = self._blank.copy()
         for layer in self._layers:
             part = layer.part(indices)
             if part:
                 where, colours, through = part
                 image[where] = colours + through * image[where]
-        return image
+        return (image @ preprocessing.LUMA)[..., np.newaxis] if self._spec.channels == 1 else image
 
     def together(self):
         """Returns the pairs of positions of attributes that shape or colour one layer together, as far as known."""

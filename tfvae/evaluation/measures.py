@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfvae.evaluation.bound import bits_per_dim
 from tfvae.evaluation.reconstruction import psnr
+from tfvae.model import inputs
 
 
 def measure(vae, dataset):
@@ -13,7 +14,7 @@ def measure(vae, dataset):
 
     Args:
         vae: A compiled `tfvae.VAE`; the weights are taken as they are.
-        dataset: Batches (images [B, H, W, C], weights [B]).
+        dataset: Batches (images [B, H, W, C], the images again, weights [B]), or of images alone.
 
     Returns:
         A dict of floats, means over images unless said otherwise:
@@ -29,7 +30,8 @@ def measure(vae, dataset):
     def squared_errors(images):
         return tf.reduce_sum(tf.square(images - vae(images)), axis=[1, 2, 3])
 
-    for images, weights in dataset:
+    for batch in dataset:
+        images, weights = inputs.unpack(batch, vae.image_shape)
         squared_error += float(tf.reduce_sum(squared_errors(images) * weights))
         images_seen += float(tf.reduce_sum(weights))
     dimensions = math.prod(vae.image_shape)

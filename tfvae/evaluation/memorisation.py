@@ -44,15 +44,22 @@ def _differences(flat, training):
 
 
 def add(scene, put, images):
-    """Adds how near samples are to training images.
+    """Adds how near samples are to training images; leaves it out, with a note, where these are gone.
 
     Returns:
-        (distance of each sample to its nearest training image [N], the number of that image [N]).
+        (distance of each sample to its nearest training image [N], the number of that image [N]); (None, None) where
+        there are no training images.
     """
-    sets = [images, scene.test.images, scene.other.images]
-    with progress_bar(scene.data.num_training, "Looking for copies") as bar:
+    own = scene.own
+    if own is None:
+        scene.results.notes.append("Copies are left out: the export's own training images are not there.")
+        return None, None
+    # Its own test images, whatever is measured: beside images unlike all training images every sample would be a copy.
+    test = own.images("test", own.spread("test", scene.settings.sizes[0])) / np.float32(255)
+    sets = [images, test, scene.other.images]
+    with progress_bar(own.num_training, "Looking for copies") as bar:
         distances, numbers = nearest(
-            np.concatenate(sets), lambda rows: scene.data.images("train", rows), scene.data.num_training, bar.update
+            np.concatenate(sets), lambda rows: own.images("train", rows), own.num_training, bar.update
         )
     found, test, other = np.split(distances, np.cumsum([len(one) for one in sets])[:-1])
     ratios = [np.median(one) / np.median(test) for one in (found, other)]

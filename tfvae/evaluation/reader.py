@@ -29,16 +29,17 @@ def _network(image_shape, counts):
     """
     height, width, _ = image_shape
     block = max(1, round(max(height, width) / _GRID))
+    last = {"data_format": "channels_last"}  # Whatever keras.json says.
     x = images = keras.Input(image_shape)
-    x = keras.layers.ZeroPadding2D(((0, -height % block), (0, -width % block)))(x - 0.5)
+    x = keras.layers.ZeroPadding2D(((0, -height % block), (0, -width % block)), **last)(x - 0.5)
     x = keras.ops.concatenate(
         [x[:, row::block, column::block] for row in range(block) for column in range(block)], axis=-1
     )
-    x = keras.layers.Conv2D(_WIDTH, 1, activation="silu")(x)
+    x = keras.layers.Conv2D(_WIDTH, 1, activation="silu", **last)(x)
     for _ in range(2):
-        y = keras.layers.Conv2D(_WIDTH, 3, padding="same", activation="silu")(x)
+        y = keras.layers.Conv2D(_WIDTH, 3, padding="same", activation="silu", **last)(x)
         x = keras.layers.BatchNormalization()(x + y)
-    x = keras.layers.Flatten()(keras.layers.Conv2D(32, 1, activation="silu")(x))
+    x = keras.layers.Flatten(**last)(keras.layers.Conv2D(32, 1, activation="silu", **last)(x))
     features = keras.layers.Dense(_FEATURES, activation="silu")(x)
     logits = keras.layers.Dense(sum(counts))(features)
     return keras.Model(images, [features, logits])

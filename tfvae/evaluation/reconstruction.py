@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from tfvae.evaluation import sharpness
+from tfvae.evaluation.scene import with_floor
 
 _SIGMA, _REACH = 1.5, 5  # The window of Wang et al.: Gaussian, 11 x 11.
 _SMALLEST = 1e-10  # Images that are equal have 100 dB.
@@ -53,12 +54,12 @@ def _ssim(x, y):
 def add(scene):
     """Adds the numbers of reconstructions from posterior means; returns the mean squared error of each test image."""
     put, both = scene.results.into("reconstruction of test images"), (scene.test, scene.other)
-    errors = [mean_squared_errors(held.images, held.reconstructions) for held in both]
-    put("mse", *(one.mean() for one in errors), "", "lower", "mean squared error, pixels in [0, 1], of posterior means")
-    put("psnr", *(psnr(one.mean()) for one in errors), "dB", "higher", "10 log10(1 / mse)")
-    put("psnr_worst", *(psnr(one.max()) for one in errors), "dB", "higher", "of the worst image")
-    similarities = [ssim(held.images, held.reconstructions).mean() for held in both]
+    errors = with_floor(lambda held: mean_squared_errors(held.images, held.reconstructions), *both)
+    put("mse", *with_floor(np.mean, *errors), "", "lower", "mean squared error, pixels in [0, 1], of posterior means")
+    put("psnr", *with_floor(lambda one: psnr(one.mean()), *errors), "dB", "higher", "10 log10(1 / mse)")
+    put("psnr_worst", *with_floor(lambda one: psnr(one.max()), *errors), "dB", "higher", "of the worst image")
+    similarities = with_floor(lambda held: ssim(held.images, held.reconstructions).mean(), *both)
     put("ssim", *similarities, "", "higher", "structural similarity, Gaussian window of 11 x 11")
-    ratios = (sharpness.ratio(held.reconstructions, held.images) for held in both)
+    ratios = with_floor(lambda held: sharpness.ratio(held.reconstructions, held.images), *both)
     put("sharpness", *ratios, "", "1", "mean gradient magnitude over that of the images")
     return errors[0]

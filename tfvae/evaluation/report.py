@@ -4,7 +4,7 @@ import base64
 import html
 
 from tfvae import files
-from tfvae.evaluation.figures import OF_ATTRIBUTES
+from tfvae.evaluation.figures import NOT_ALWAYS
 from tfvae.evaluation.results import text
 
 _STYLE = """
@@ -50,7 +50,7 @@ def write(folder, results, figures, learning_curve=None):
         figures: List of `figures.Figure`.
         learning_curve: The `figures.Figure` of the run, or None.
     """
-    for name in OF_ATTRIBUTES:  # Of an evaluation that is replaced.
+    for name in NOT_ALWAYS:  # Of an evaluation that is replaced.
         (folder / f"{name}.png").unlink(missing_ok=True)
     for figure in figures:
         files.write(folder / f"{figure.name}.png", figure.png)

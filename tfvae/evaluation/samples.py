@@ -5,6 +5,7 @@ import numpy as np
 from tfvae import serving
 from tfvae.evaluation import coverage, features, redrawing, sharpness
 from tfvae.evaluation.progress import progress_bar
+from tfvae.evaluation.scene import with_floor
 
 _AT_ONCE = 64
 
@@ -28,7 +29,8 @@ def draw(scene, std):
 def add(scene, std, images, read):
     """Adds what is measured on samples [N, H, W, C] at `std`; returns their `Analysis`, or None without attributes."""
     put = scene.results.into(title(std))
-    ratios = (sharpness.ratio(some, scene.test.images) for some in (images, scene.other.images))
+    real = None if scene.other is None else scene.other.images
+    ratios = with_floor(lambda some: sharpness.ratio(some, scene.test.images), images, real)
     put("sharpness", *ratios, "", "1", "mean gradient magnitude over that of test images")
     if read is None:
         return None

@@ -10,7 +10,7 @@ from tfvae.evaluation.progress import progress_bar
 
 
 class Held(NamedTuple):
-    """What is known of held-out images: of the test split, or, for the floors, of the validation split."""
+    """What is known of held-out images: of the test split, or, for the floors, of the own validation split."""
 
     images: np.ndarray  # [N, H, W, C] float32 in [0, 1]
     posterior: serving.Posterior
@@ -24,10 +24,11 @@ class Scene(NamedTuple):
 
     served: serving.Served
     settings: object  # config.EvaluateConfig
-    data: object  # data.Data
+    data: object  # data.Data whose test split is measured.
+    own: object  # data.Data that the export was trained on, often `data`; None where they are gone.
     test: Held
-    other: Held  # The validation split.
-    analyst: object  # analyst.Analyst, or None
+    other: Held | None  # The validation split of `own`.
+    analyst: object  # analyst.Analyst, or None; one needs `own`.
     results: object  # results.Results
 
 
@@ -39,6 +40,11 @@ class Read(NamedTuple):
     reconstructions: object
     test_features: np.ndarray  # [N, F]
     other_features: np.ndarray
+
+
+def with_floor(measure, test, other):
+    """Returns `measure(test)` and its floor `measure(other)`, which is None where `other` is."""
+    return measure(test), None if other is None else measure(other)
 
 
 def hold(served, data, split, count):
@@ -63,9 +69,11 @@ def hold(served, data, split, count):
 def read_held(scene):
     """Reads held-out images and reconstructions, says how well, and returns a `Read`; None without attributes."""
     if scene.analyst is None:
+        why = "the data has no attributes"
+        if scene.test.attributes:
+            why = "their reader is trained on the export's own data, which have others, are too few or are not there"
         scene.results.notes.append(
-            "Attributes, redrawing, walks by attributes and distances of features are left out: "
-            "the data has no attributes."
+            f"Attributes, redrawing, walks by attributes and distances of features are left out: {why}."
         )
         return None
     analyst, test, other = scene.analyst, scene.test, scene.other

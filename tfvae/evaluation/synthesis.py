@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfvae.data import artwork, children, styles, visibility
+from tfvae.data import artwork, children, preprocessing, styles, visibility
 from tfvae.evaluation import layers
-from tfvae.evaluation.canvas import Canvas
 
 _CHUNK = 8  # Images that a process takes at once.
 _ROUNDS = 10
@@ -45,10 +44,10 @@ class Analysis(NamedTuple):
     redrawings: np.ndarray  # [N, H, W, C] uint8: the nearest avatars
 
 
-def render(art, canvas, indices):
+def render(art, spec, indices):
     """Returns (the drawing, uint8 [H, W, C] as the data has it) of the avatar of attribute indices."""
-    drawing = artwork.render(art, canvas.size, artwork.pins(art, indices))
-    return drawing, canvas.finished(canvas.bring(artwork.pixels(drawing.png)))
+    drawing = artwork.render(art, layers.size_of(spec), artwork.pins(art, indices))
+    return drawing, preprocessing.prepare_pixels(artwork.pixels(drawing.png), spec)
 
 
 class Searcher:
@@ -56,32 +55,25 @@ class Searcher:
 
     Args:
         style: The name of a style.
-        canvas: A `canvas.Canvas`.
+        spec: A `preprocessing.ImageSpec`.
     """
 
-    def __init__(self, style, canvas):
-        self._art, self._canvas = styles.load(style), canvas
+    def __init__(self, style, spec):
+        self._art, self._spec = styles.load(style), spec
         self._counts = [len(attribute.values) for attribute in self._art.attributes]
-        self._shows = visibility.Visibility(style, canvas.size)
-        self._layers = layers.Layers(self._art, canvas)
+        self._shows = visibility.Visibility(style, layers.size_of(spec))
+        self._layers = layers.Layers(self._art, spec)
         self._render = functools.lru_cache(maxsize=2000)(self._render_anew)
         trials = [artwork.sample(self._art, number) for number in range(_TRIALS)]
-        error = self._layers.calibrate([(one, self._draw_coloured(one)) for one in trials])
+        error = self._layers.calibrate([(one, self.draw(one)) for one in trials])
         self.has_layers = error <= 255**2 / 10 ** (_ALIKE / 10)
 
     def _render_anew(self, indices):
-        return render(self._art, self._canvas, indices)
+        return render(self._art, self._spec, indices)
 
     def draw(self, indices):
         """Returns the avatar of attribute indices as the data has it, uint8 [H, W, C]."""
         return self._render(indices)[1]
-
-    def _draw_coloured(self, indices):
-        drawing, _ = self._render(indices)
-        return self._canvas._replace(channels=3).finished(self._canvas.bring(artwork.pixels(drawing.png)))
-
-    def _draw(self, indices):
-        return self._canvas.channelled(self._layers.draw(indices))
 
     def find(self, image, probabilities):
         """Finds the avatar of which an image is a picture.
@@ -141,14 +133,14 @@ class Searcher:
                 others.append(tuple(changed))
         if not self.has_layers:
             return others
-        stack = self._draw(indices)
+        stack = self._layers.draw(indices)
         drawing = self.draw(indices)
         correction = drawing - stack  # Right for all that the change leaves as it is.
         slack = correction.size * (_SLACK if error(drawing) < _NEAR * correction.size else _LESS_SLACK)
         promising = []
         for other in others:
             if (indices, other) not in guesses:
-                drawn = self._draw(other)
+                drawn = self._layers.draw(other)
                 same = np.array_equal(drawn, stack)  # What was changed does not show.
                 guesses[indices, other] = math.inf if same else error(drawn + correction)
             guess = guesses[indices, other]
@@ -161,15 +153,14 @@ class Searcher:
         return [bool(mark) for mark in self._shows.marks(indices, self._render(indices)[0])]
 
 
-def _work(style, *canvas):
+def _work(style, spec):
     """Answers requests of images and likely values with what was found."""
-    height, width, channels, fit, background = canvas
-    canvas = Canvas(int(height), int(width), int(channels), fit, tuple(json.loads(background)))
-    searcher = Searcher(style, canvas)
+    spec = preprocessing.ImageSpec(*json.loads(spec))
+    searcher = Searcher(style, spec)
 
     def one(request):
         pixels, probabilities = request
-        image = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(canvas[:3])
+        image = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(spec.shape)
         probable, nearest = searcher.find(image, probabilities)
         redrawing = base64.b64encode(searcher.draw(nearest).tobytes()).decode()
         return [[int(index) for index in probable], searcher.visible(probable), redrawing]
@@ -177,14 +168,14 @@ def _work(style, *canvas):
     children.serve(lambda requests: [one(request) for request in requests])
 
 
-def analyse(images, probabilities, style, canvas, progress=lambda number: None):
+def analyse(images, probabilities, style, spec, progress=lambda number: None):
     """Finds the avatars that images are pictures of, on all cores.
 
     Args:
         images: [N, H, W, C], float in [0, 1] or uint8.
         probabilities: {attribute: [N, V]}: the reader's guess.
         style: The name of a style.
-        canvas: A `canvas.Canvas`.
+        spec: A `preprocessing.ImageSpec`.
         progress: Called with the number of images done since it was last called.
 
     Returns:
@@ -199,13 +190,12 @@ def analyse(images, probabilities, style, canvas, progress=lambda number: None):
         for number, image in enumerate(images)
     ]
     chunks = [requests[start : start + _CHUNK] for start in range(0, len(requests), _CHUNK)]
-    arguments = (style, *canvas[:4], json.dumps([int(part) for part in canvas.background]))
     found = []
-    for answers in children.ask("tfvae.evaluation.synthesis", arguments, chunks):
+    for answers in children.ask("tfvae.evaluation.synthesis", (style, json.dumps(spec)), chunks):
         found += answers
         progress(len(answers))
     indices, visible, redrawn = zip(*found, strict=True)
-    redrawn = np.stack([np.frombuffer(base64.b64decode(one), np.uint8).reshape(canvas[:3]) for one in redrawn])
+    redrawn = np.stack([np.frombuffer(base64.b64decode(one), np.uint8).reshape(spec.shape) for one in redrawn])
     indices, visible = np.array(indices, np.int64), np.array(visible, bool)
     return Analysis(
         {name: indices[:, column] for column, name in enumerate(names)},
