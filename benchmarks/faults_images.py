@@ -36,9 +36,20 @@ def work(seed, first, last, mark):
     """Prepares the files `first` to `last` - 1 and prints what was found."""
     import tensorflow as tf
 
-    from tfvae.data import images, store
+    from tfvae import config
+    from tfvae.data import decode, preprocessing
+    from tfvae.serving import image_files, image_preprocessing
 
-    prepare = store.preparer(store.Shape(60, 60, 3, "crop", (255, 255, 255), images.MOST_PIXELS))
+    most, spec = config.DataConfig.max_pixels, preprocessing.ImageSpec(60, 60, 3, deep_values=image_preprocessing.DEEP)
+    read = tf.function(lambda content: image_files.read(content, "image_bytes", spec, most),
+                       [tf.TensorSpec([None], tf.string)], autograph=False)  # fmt: skip
+
+    def prepare(number, content):
+        """As training does it, with Pillow; every other PNG and JPEG file as the graph of an export does it."""
+        if number % 2 and content.startswith(decode.PNG_OR_JPEG):
+            return read([content])[0]
+        with decode.limits(most):
+            return preprocessing.prepare(decode.open_image(content, most, (60, 60)), spec)
 
     outcomes, slowest, largest, resident = collections.Counter(), 0.0, 0.0, 0.0
     for number in range(first, last):
@@ -47,9 +58,9 @@ def work(seed, first, last, mark):
         pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak counts from here.
         started, outcome = time.process_time(), "decoded"
         try:
-            if prepare(tf.constant(content)).shape != (60, 60, 3):
+            if prepare(number, content).shape != (60, 60, 3):
                 outcome = "wrong shape"
-        except tf.errors.InvalidArgumentError:
+        except (tf.errors.InvalidArgumentError, decode.NotAnImage, decode.Unreadable):
             outcome = "refused"
         except Exception as error:
             outcome = type(error).__name__

@@ -7,15 +7,15 @@ The peers live in another environment, for they are no dependency of the package
 
 All ways are measured in turn, --rounds times over, in this one run; a number is the median over the rounds, with the
 least and the most. Files have been read before (they are in the operating system's cache), everything is resized to
---size x --size, and a batch is 5 images. `cold` is a first pass, from file to batch:
+--size x --size, and a batch is 5 images. `cold` is a first pass, from file to batch, start included:
 
-- tfvae: `tfvae.data.load` from the call to its return: listing, setting up, decoding, compositing, antialiased resize,
-  all kept; and without its set-up, which does not grow with the data: counted from the first 64 images on;
+- tfvae: `tfvae.data.load` from the call to its return: listing, decoding, compositing, antialiased resize, looking for
+  copies, all kept;
+- torch: `DataLoader` with Pillow, one pass; no workers, or one a core (transparency dropped);
 - keras: `keras.utils.image_dataset_from_directory`, one pass (no antialiasing; transparency dropped); and with
   `interpolation="area"`, which looks at all pixels, as antialiasing does;
-- torch: `DataLoader` with Pillow, one pass; no workers, or one a core, whichever is faster (transparency dropped);
-- decoding and resizing: the limit: `tf.io.read_file`, the format's decoder and `tf.image.resize(antialias=True)` in a
-  bare parallel map, nothing composited or kept; and decoding: the same without the resize.
+- Pillow, decoding: the limit: files opened and decoded in as many threads as there are cores, and no more; JPEG files at
+  the fraction of their size that tfvae takes.
 
 `cached` is an epoch after that: `training` of tfvae (shuffled anew, float32), `.cache()` behind keras's data set. The
 training step whose speed the cached epochs are compared with is the default model's, compiled, on the same machine.
@@ -23,6 +23,7 @@ training step whose speed the cached epochs are compared with is the default mod
 Memory is what a process has more after it has loaded a folder with the cache on disk and walked an epoch, than before.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
 import io
@@ -118,15 +119,6 @@ class Ours:
         count = loaded.num_training + loaded.num_validation + loaded.num_test
         return count / (time.perf_counter() - start)
 
-    def cold_without_set_up(self):
-        from tfvae.data import sources, store
-
-        settings = self._settings
-        shape = store.Shape(*settings.height_and_width, 3, settings.fit, settings.background_rgb, settings.max_pixels)
-        batches = store.decoded(sources.find(settings), shape)
-        next(batches)
-        return timed(images for _, _, images in batches)
-
     def cached(self, seconds=2.0):
         start, count = time.perf_counter(), 0
         while time.perf_counter() - start < seconds:
@@ -149,20 +141,20 @@ class Ours:
         return steps * BATCH / (time.perf_counter() - start)
 
 
-def bare(stream, kind, size):
-    """Returns a data set of the stream's files, decoded, and resized where `size` is not None, by nothing else."""
-    import tensorflow as tf
+def pillow_alone(paths, size):
+    """Returns images/s of decoding in threads, by nothing but Pillow."""
+    from PIL import Image
 
-    def decode(contents):
-        if kind != "JPEG":
-            image = tf.io.decode_png(contents, channels=3 if kind == "PNG" else 4)
-        else:
-            image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
-        if size is None:
-            return image[:1, :1]  # Batched, so that all ways hand over as much.
-        return tf.cast(tf.round(tf.image.resize(image, [size, size], antialias=True)), tf.uint8)
+    def decode(path):
+        with Image.open(path) as image:
+            image.draft(None, (2 * size, 2 * size))
+            image.load()
 
-    return stream.map(decode, tf.data.AUTOTUNE, deterministic=False).batch(64).prefetch(2)
+    start = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for _ in pool.map(decode, paths):
+            pass
+    return len(paths) / (time.perf_counter() - start)
 
 
 def keras_way(folder, size, cached, interpolation="bilinear"):
@@ -194,20 +186,15 @@ class Torch:
 
 def ways_of_folder(folder, settings, torch):
     """Returns {(kind of data, pass, way): function that measures images/s}."""
-    import tensorflow as tf
-
     kind, size = folder.name, settings.size
     paths = sorted(map(str, folder.iterdir()))
     ours = Ours(settings, data=str(folder))
-    files = tf.data.Dataset.from_tensor_slices(paths).map(tf.io.read_file, tf.data.AUTOTUNE)
     cached = keras_way(folder, size, True)
     found = {
         ("cold", "tfvae"): ours.cold,
-        ("cold", "tfvae without its set-up"): ours.cold_without_set_up,
         ("cold", "keras"): functools.partial(timed, keras_way(folder, size, False)),
         ("cold", "keras, area"): functools.partial(timed, keras_way(folder, size, False, "area")),
-        ("cold", "decoding and resizing"): functools.partial(timed, bare(files, kind, size)),
-        ("cold", "decoding"): functools.partial(timed, bare(files, kind, None)),
+        ("cold", "Pillow, decoding"): functools.partial(pillow_alone, paths, size),
         ("cached", "tfvae"): ours.cached,
         ("cached", "keras"): functools.partial(timed, cached, 2.0),
     }
@@ -220,20 +207,8 @@ def ways_of_folder(folder, settings, torch):
 
 
 def ways_of_tfds(settings):
-    from tfvae.data import prepared
-
     ours = Ours(settings, data="avatars")
-    streams = prepared.avatars(config.DataConfig(image_size=settings.size, data_dir=settings.data_dir)).values()
-    files = functools.reduce(lambda one, other: one.concatenate(other), [origin.stream() for origin in streams])
-    files = files.map(lambda index, contents: contents)
-    kind = KINDS[0]
-    found = {
-        ("cold", "tfvae"): ours.cold,
-        ("cold", "tfvae without its set-up"): ours.cold_without_set_up,
-        ("cold", "decoding and resizing"): functools.partial(timed, bare(files, kind, settings.size)),
-        ("cold", "decoding"): functools.partial(timed, bare(files, kind, None)),
-        ("cached", "tfvae"): ours.cached,
-    }
+    found = {("cold", "tfvae"): ours.cold, ("cached", "tfvae"): ours.cached}
     return {(f"TFDS avatars, {settings.size} x {settings.size}", *key): measure for key, measure in found.items()}
 
 

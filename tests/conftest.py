@@ -21,5 +21,5 @@ def no_export(monkeypatch):
     from tfvae import serving
     from tfvae.training import callbacks
 
-    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_: base_dir / "1")
-    monkeypatch.setattr(callbacks.Records, "_draw", lambda self: {"samples": np.zeros((8, 8, 3), np.float32)})
+    monkeypatch.setattr(serving, "export", lambda vae, settings, base_dir, *_, **__: base_dir / "1")
+    monkeypatch.setattr(callbacks.Records, "_draw", lambda self: {"samples": np.zeros((8, 8, 3), np.uint8)})

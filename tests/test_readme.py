@@ -16,6 +16,7 @@ COMMANDS = {
     "reconstruct": config.ReconstructConfig,
     "interpolate": config.InterpolateConfig,
     "evaluate": config.EvaluateConfig,
+    "inspect": config.InspectConfig,
     "export": config.ExportConfig,
     "client": config.ClientConfig,
 }

@@ -11,7 +11,7 @@ from tfvae.settings import UserError
 
 def _chosen(name, default):
     """Returns what Keras has for "backend" or "floatx", or would have once it is imported; does not import it."""
-    if "keras" in sys.modules:
+    if sys.modules.get("keras") is not None:
         return getattr(sys.modules["keras"].config, name)()
     with contextlib.suppress(OSError, ValueError, AttributeError):  # Keras, too, takes no notice of a damaged file.
         folder = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()

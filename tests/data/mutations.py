@@ -4,42 +4,20 @@ import io
 import struct
 import zlib
 
-import numpy as np
-import test_images
+import image_files
 from PIL import Image
 
 _EDGES = (b"\0", b"\1", b"\x7f", b"\x80", b"\xff", b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\x80")
 
 
-def _png(bits, colour, interlaced, height=14, width=22):
-    """Returns a PNG file written by hand, of a kind that Pillow does not write."""
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    passes = [(0, 0, 1, 1)]
-    if interlaced:
-        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-    random = np.random.default_rng(bits + 10 * colour)
-    rows = b""
-    for left, top, right, down in passes:
-        columns = len(range(left, width, right))
-        for _ in range(top, height, down) if columns else ():
-            rows += b"\0" + random.bytes((columns * samples * bits + 7) // 8)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, int(interlaced))
-    palette = chunk(b"PLTE", random.bytes(3 * 2**bits)) if colour == 3 else b""
-    data = chunk(b"IDAT", zlib.compress(rows))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + data + chunk(b"IEND", b"")
-
-
 def _seeds():
-    seeds = {name: content for name, (content, _) in test_images.FILES.items()} | test_images.BROKEN
+    seeds = image_files.FILES | image_files.BROKEN
     for bits, colour in ((1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (1, 3), (4, 3), (8, 4), (16, 4)):
         for interlaced in (False, True):
-            seeds[f"bits-{bits}-colour-{colour}{'-interlaced' * interlaced}.png"] = _png(bits, colour, interlaced)
-    seeds["16-bit-rgba-interlaced.png"] = _png(16, 6, True)
-    picture = Image.fromarray(test_images.smooth(3, 40, 56))
+            name = f"bits-{bits}-colour-{colour}{'-interlaced' * interlaced}.png"
+            seeds[name] = image_files.png(bits, colour, interlaced)
+    seeds["16-bit-rgba-interlaced.png"] = image_files.png(16, 6, True)
+    picture = Image.fromarray(image_files.smooth(3, 40, 56))
     for name, kind, options in (
         ("bits-1.bmp", "BMP", {}),
         ("grey-progressive.jpg", "JPEG", {"progressive": True}),
@@ -49,7 +27,7 @@ def _seeds():
     ):
         image = {"bits-1.bmp": picture.convert("1"), "grey-progressive.jpg": picture.convert("L")}.get(name, picture)
         if name == "lossy-alpha.webp":
-            image = Image.fromarray(test_images.smooth(4, 40, 56))
+            image = Image.fromarray(image_files.smooth(4, 40, 56))
         buffer = io.BytesIO()
         image.save(buffer, kind, **options)
         seeds[name] = buffer.getvalue()
@@ -57,6 +35,7 @@ def _seeds():
 
 
 SEEDS = _seeds()
+SERVED = {name: content for name, content in SEEDS.items() if name.endswith((".png", ".jpg"))}
 
 
 def _flip(content, random):
@@ -124,14 +103,15 @@ def _mend(content, random):
 _CHANGES = (_flip, _flip, _replace, _edit_header, _edit_header, _cut, _drop, _double, _fill, _splice)
 
 
-def hostile(random):
+def hostile(random, seeds=SEEDS):
     """Returns (name of the seed, file content) with one change, or a few.
 
     Args:
         random: A `random.Random`, or what behaves like one: the same one gives the same file.
+        seeds: {name: content} of files to change.
     """
-    name = random.choice(sorted(SEEDS))
-    content = SEEDS[name]
+    name = random.choice(sorted(seeds))
+    content = seeds[name]
     for _ in range(random.choice((1, 1, 1, 2, 3, 6))):
         if content:
             content = random.choice(_CHANGES)(content, random)

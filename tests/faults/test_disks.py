@@ -81,9 +81,12 @@ def test_a_full_disk_while_preparing_is_one_line_and_the_name_stays_free(make, t
 
 def test_a_full_disk_leaves_no_half_file_of_an_output(tmp_path):
     with places.disk(tmp_path / "disk", "64k") as disk:
-        pictures.save_bytes(b"1" * 1000, disk / "small.png")
+        small, large = (np.random.default_rng(0).integers(0, 256, (n, n, 3), np.uint8) for n in (20, 200))
+        pictures.save(small, disk / "small.png")
         with pytest.raises(OSError, match="No space left"):
-            pictures.save_bytes(b"1" * 100_000, disk / "large.png")
+            pictures.save(large, disk / "large.png")
+        with pytest.raises(OSError, match="No space left"):
+            pictures.save_png(pictures.to_png(large), disk / "large.png")
         assert [path.name for path in disk.iterdir()] == ["small.png"]
 
 

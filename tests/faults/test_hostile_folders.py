@@ -5,10 +5,10 @@ import pathlib
 import shutil
 import sys
 
+import image_files
 import numpy as np
 import places
 import pytest
-import test_images
 from compared import contents
 
 from tfvae import commandline, config, data, reconstruct, serving, training
@@ -32,16 +32,16 @@ def messy(tmp_path):
     (folder / "below").mkdir(parents=True)
     for name in NAMES:
         with open(os.path.join(os.fsencode(folder), name), "wb") as file:
-            file.write(test_images.FILES["rgb.png"][0])
+            file.write(image_files.FILES["rgb.png"])
     for number in range(5):
-        (folder / f"{number}.png").write_bytes(test_images.FILES["rgba.png"][0])
+        (folder / f"{number}.png").write_bytes(image_files.FILES["rgba.png"])
     (folder / "below" / "loop").symlink_to(folder)
     (folder / "loop.png").symlink_to("loop.png")
     (folder / "nowhere.png").symlink_to("missing.png")
     (folder / "folder.png").mkdir()
     os.mkfifo(folder / "pipe.png")
     (folder / "new\nlines.png").write_bytes(b"no image")
-    (folder / "wrong.jpg").write_bytes(test_images.FILES["rgb.png"][0])
+    (folder / "wrong.jpg").write_bytes(image_files.FILES["rgb.png"])
     return folder
 
 
@@ -63,11 +63,12 @@ def test_every_image_of_a_messy_folder_arrives_and_what_is_none_is_named(messy, 
     loaded, lines = load(settings_for(messy, cache=cache))
     found = {os.fsencode(name) for names in loaded.names.values() for name in names}
     assert found == {*NAMES, *(b"%d.png" % number for number in range(5)), b"wrong.jpg"}
-    assert any("1 folders or pipes cannot be read: pipe.png" in line for line in lines)
-    assert any(
-        r"3 of 21 images cannot be decoded" in line and r"loop.png, new\nlines.png, nowhere.png" in line
-        for line in lines
-    )
+    assert lines == [
+        r"1 of 19 images cannot be decoded (or exceed --max_pixels): new\nlines.png; they are left out."
+    ]
+    left_out = " ".join(loaded.report.left_out)
+    assert "folders, pipes and links that cannot be read (3): loop.png, nowhere.png, pipe.png" in left_out
+    assert "links to what is there already (1): below/loop" in left_out
     assert not pathlib.Path("owned").exists()
 
 
@@ -86,16 +87,17 @@ def test_a_run_of_a_messy_folder_is_recorded_and_continued(messy, tmp_path, no_e
 
 def test_a_folder_that_may_not_be_read_is_named(messy, tmp_path):
     (messy / "secret").mkdir()
-    (messy / "secret" / "one.png").write_bytes(test_images.FILES["rgb.png"][0])
+    (messy / "secret" / "one.png").write_bytes(image_files.FILES["rgb.png"])
     (messy / "secret").chmod(0)
-    (messy / "private.png").write_bytes(test_images.FILES["rgb.png"][0])
+    (messy / "private.png").write_bytes(image_files.FILES["rgb.png"])
     (messy / "private.png").chmod(0)
     parents = [path for path in messy.parents if path.is_relative_to(pathlib.Path("/tmp"))]
     with _reachable(parents), places.another_user():
-        _, lines = load(settings_for(messy))
-        assert any("2 folders or pipes cannot be read: pipe.png, secret; they are left out" in line for line in lines)
+        loaded, lines = load(settings_for(messy))
+        left_out = " ".join(loaded.report.left_out)
+        assert "that cannot be read (4): loop.png, nowhere.png, pipe.png, secret" in left_out
         assert any("private.png" in line for line in lines)
-        with pytest.raises(config.UserError, match="2 folders or pipes cannot be read: pipe.png, secret"):
+        with pytest.raises(config.UserError, match="cannot be read: loop.png, nowhere.png, pipe.png, secret"):
             data.load(settings_for(messy, strict=True))
     messy.chmod(0)
     with _reachable(parents), places.another_user():
@@ -166,11 +168,11 @@ def test_a_damaged_store_on_disk_is_made_anew(images, tmp_path, capsys):
     settings = settings_for(images, cache="disk")
     settings = config.DataConfig(**{**vars(settings), "data_dir": str(tmp_path)})
     before = data.load(settings).images("train")
-    (kept,) = (tmp_path / "tfvae_store").iterdir()
-    for name in ("train.npy", "train-rows.npy"):
+    (kept,) = (tmp_path / "tfvae_cache").iterdir()
+    for name in ("images.npy", "facts.npz"):
         (kept / name).write_bytes((kept / name).read_bytes()[:-20])
         np.testing.assert_array_equal(data.load(settings).images("train"), before)
-        assert "is damaged (ValueError): the images are read again" in capsys.readouterr().out
+        assert "): the images are read again" in capsys.readouterr().out
 
 
 def test_a_command_takes_a_file_of_any_name(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfvae import commandline, config, serving
-from tfvae.serving import card, warmup
+from tfvae.data import preprocessing
+from tfvae.serving import card, image_preprocessing, warmup
 
 
 def saved_model(exported):
@@ -95,7 +96,9 @@ def test_beside_it_is_what_its_users_need(exported):
     assert recorded == exported.settings
     contents = json.loads((extras(exported) / "signatures.json").read_text())
     assert contents["image_shape"] == list(exported.vae.image_shape) and contents["latent_dim"] == 4
-    assert contents["max_pixels"] == exported.settings.max_pixels
+    assert contents["max_pixels"] == min(exported.settings.max_pixels, image_preprocessing.SERVED_PIXELS)
+    spec = preprocessing.spec_of(exported.settings, exported.vae.image_shape, image_preprocessing.DEEP)
+    assert image_preprocessing.described_spec(contents) == spec
     assert len(exported.served.test_images()) == 16
 
 
@@ -142,6 +145,12 @@ def test_versions_count_up_and_old_ones_stay_as_they_are(exported, quick, tmp_pa
     assert contents(base / "1") == before
     assert sorted(path.name for path in base.iterdir()) == ["1", "10", "9", "notes"]
     assert base.joinpath("10").stat().st_mode & 0o777 == base.stat().st_mode & 0o777  # A server may be another user.
+
+
+def test_the_digests_of_the_training_images_travel_with_it(exported, quick, tmp_path):
+    digests = np.array([2**64 - 1, 5, 7], np.uint64)
+    version = serving.export(exported.vae, exported.settings, tmp_path, exported.test_images, digests=digests)
+    np.testing.assert_array_equal(np.load(version / "assets.extra" / "training_digests.npy"), digests)
 
 
 def export_keeping(exported, base, keep):

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import servers
 from PIL import Image
-from session import LIBRARY, assert_same, example_inputs
+from session import LIBRARY, Refused, assert_same, example_inputs
 
 from tfvae import client, commandline, config, data, remote, serving
 
@@ -152,8 +152,8 @@ def test_mistakes_are_answered_by_400_and_404(rest):
         (generate | {"instances": [{"seed": [0, 1], "std": -1}]}, r"std\[0\]: expected a number from 0 to 1000"),
         (generate | {"inputs": {"std": [1]}}, "Missing named input: seed"),
         (files({"b64": "%"}), "base64"),
-        (files(good[0], b64(b"")), r"image_bytes\[1\]: expected an image file .*, got none in 0 bytes"),
-        (files(good[0], "text"), r"image_bytes\[1\]: expected an image file .*, got none in 4 bytes"),
+        (files(good[0], b64(b"")), r"image_bytes\[1]: expected a PNG or JPEG file, got none in 0 bytes"),
+        (files(good[0], "text"), r"image_bytes\[1]: expected a PNG or JPEG file, got none in 4 bytes"),
         (files(good[0], b64(base64.b64decode(good[1]["b64"])[:90])), r"image_bytes\[1\]: expected a whole image"),
     ):
         status, answer = post(url, body)
@@ -330,8 +330,10 @@ def test_the_clients_mistakes_are_one_line(command, exported, tmp_path):
         (["generate", "--version=9"], "Servable not found for request: Specific(avatars, 9)"),
     ):
         assert words in refused(command, *arguments)
-    line = refused(command, "reconstruct", good, "notes.txt")
-    assert line.startswith("error: notes.txt: ") and "image_bytes[1]: expected an image file" in line
+    assert "error: notes.txt: expected an image file" in refused(command, "reconstruct", good, "notes.txt")
+    (tmp_path / "half.png").write_bytes(good.read_bytes()[:90])
+    line = refused(command, "reconstruct", good, "half.png")
+    assert line.startswith("error: half.png: ") and "image_bytes[1]: expected a whole image" in line
     assert "must be http://HOST:PORT" in refused(command, "generate", server="localhost:8501")
     assert not (tmp_path / "samples.png").exists()
 
@@ -393,15 +395,16 @@ def test_rest_needs_no_tensorflow(rest, tmp_path):
         runpy.run_module("tfvae.client", run_name="__main__", alter_sys=True)
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "red.bmp")
     child = subprocess.run(
-        [sys.executable, "-c", code, "generate", "--num_images=2", f"--server={rest[1]}"],
+        [sys.executable, "-c", code, "reconstruct", "red.bmp", f"--server={rest[1]}"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env=environment,
     )
     assert child.returncode == 0, child.stderr
-    assert pixels(tmp_path / "samples.png").size
+    assert pixels(tmp_path / "reconstructions.png").size
 
 
 @only_colour
@@ -410,6 +413,7 @@ def test_what_an_export_prepares_is_what_the_training_sees(exported, cpp, tmp_pa
     random = np.random.default_rng(0)
     modes = {"rgb.png": "RGB", "rgba.png": "RGBA", "grey.png": "L", "photo.jpg": "RGB", "flat.bmp": "RGB"}
     modes |= {"some.gif": "P", "alpha.webp": "RGBA", "wide.webp": "RGB", "palette.png": "P"}
+    modes |= {"grey.jpg": "L", "grey-alpha.png": "LA", "bilevel.png": "1", "cmyk.jpg": "CMYK"}
     for name, mode in modes.items():
         size = (random.integers(5, 90), random.integers(5, 90), 4)
         image = Image.fromarray(random.integers(0, 256, size, dtype=np.uint8))
@@ -422,8 +426,14 @@ def test_what_an_export_prepares_is_what_the_training_sees(exported, cpp, tmp_pa
     count = 0
     for split in ("train", "validation", "test"):
         for name, kept in zip(loaded.names[split], loaded.images(split), strict=True):
-            contents = np.array([(tmp_path / name).read_bytes()], object)
-            prepared = cpp.run("prepare_bytes", {"image_bytes": contents})["images"][0]
-            assert np.abs(prepared - kept / 255).max() <= 1 / 255, name
+            contents, read = np.array([(tmp_path / name).read_bytes()], object), exported.served.read(tmp_path / name)
+            if name.endswith((".png", ".jpg")):
+                prepared = cpp.run("prepare_bytes", {"image_bytes": contents})["images"][0]
+                off = np.abs(255 * prepared - kept)
+                assert off.mean() <= 1 and off.max() <= 3.01 and np.abs(read - prepared).max() < 1e-6, name
+            else:
+                with pytest.raises(Refused, match="expected a PNG or JPEG file"):
+                    cpp.run("prepare_bytes", {"image_bytes": contents})
+                np.testing.assert_array_equal(read, kept / np.float32(255))
             count += 1
     assert count == len(modes)

@@ -2,11 +2,14 @@
 
 import os
 
+import image_files
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfvae import config, serving
+from tfvae.data import decode, preprocessing
+from tfvae.serving import image_preprocessing
 
 
 def version(folder, modified=1):
@@ -82,12 +85,36 @@ def test_it_knows_its_shapes_and_test_images(exported):
 def test_a_file_that_cannot_be_read_is_named(exported, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     for name, words in (
-        ("notes.txt", "expected an image file"),
+        ("notes.txt", "expected an image file, got none that Pillow reads"),
         ("missing.png", "No such file"),
         ("", "Is a directory"),
     ):
         with pytest.raises(config.UserError, match=f"{name}.*{words}"):
             exported.served.read(tmp_path / name)
+
+
+def test_what_the_export_refuses_is_prepared_by_pillow(exported, tmp_path):
+    cmyk = image_files.saved(image_files.cmyk(40, 50), "JPEG")
+    at = cmyk.index(b"\xff\xee\0\x0eAdobe")
+    contents = {"cmyk.jpg": cmyk[:at] + cmyk[at + 16 :], "moving.webp": image_files.FILES["moving-lossless.webp"]}
+    spec = preprocessing.spec_of(exported.settings, exported.served.image_shape, image_preprocessing.DEEP)
+    for name, content in (contents | {"deep.tif": image_files.FILES["deep.tif"]}).items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="; send PNG"):
+            exported.served.prepare_bytes([content])
+        with decode.limits(10**6):
+            expected = preprocessing.prepare(decode.open_image(content, 10**6, spec.shape[:2]), spec)
+        np.testing.assert_array_equal(exported.served.read(tmp_path / name), expected / np.float32(255))
+
+
+def test_an_export_that_does_not_say_how_it_prepares_gets_png(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(exported.served, "_image_spec", None)
+    for name in ("rgb.png", "transparent.gif"):
+        (tmp_path / name).write_bytes(image_files.FILES[name])
+        assert exported.served.read(tmp_path / name).shape == exported.served.image_shape
+    (tmp_path / "half.png").write_bytes(image_files.BROKEN["truncated.png"])
+    with pytest.raises(config.UserError, match="half.png: expected a whole image file"):
+        exported.served.read(tmp_path / "half.png")
 
 
 def test_seeds_number_the_images():

@@ -10,10 +10,15 @@ import tensorflow as tf
 from PIL import Image
 
 from tfvae import config, model, serving
+from tfvae.data.preprocessing import ImageSpec
 from tfvae.serving.paths import decided, slerp, wipe, wiped
-from tfvae.serving.signatures import signatures
+from tfvae.serving.signatures import encode_png, signatures
 
 every_prior = pytest.mark.parametrize("exported", ["colour", "grey", "mixture"], indirect=True)
+
+
+def spec_of(vae):
+    return ImageSpec(*vae.image_shape)
 
 
 def close(actual, expected):
@@ -88,7 +93,7 @@ def test_an_image_is_drawn_from_its_own_seed(exported):
 @every_prior
 def test_noise_of_many_seeds_is_standard_normal(exported):
     # Without refining, which would move what is drawn.
-    generate, _ = signatures(exported.vae, "crop", (255, 255, 255), refine=0)["generate"]
+    generate, _ = signatures(exported.vae, spec_of(exported.vae), refine=0)["generate"]
     latents = generate(tf.constant(serving.seeds(1, 0, 4000)), tf.ones(4000))["latents"]
     noise = np.asarray(exported.vae.prior.to_base(latents))
     assert np.abs(noise.mean(0)).max() < 0.07 and np.abs(noise.std(0) - 1).max() < 0.05
@@ -147,7 +152,7 @@ def test_walks_of_every_path_and_space(exported, images, path, space):
     quarter = numpy_slerp(*ends, 0.25) if path == "spherical" else 0.75 * ends[0] + 0.25 * ends[1]
     latents = np.float32(quarter)[np.newaxis]
     close(walk[1:2], exported.draw(prior.from_base(latents) if space == "base" else latents))
-    functions = signatures(exported.vae, "crop", (255, 255, 255), refine=exported.settings.refine, way=(path, space))
+    functions = signatures(exported.vae, spec_of(exported.vae), refine=exported.settings.refine, way=(path, space))
     pairs = [np.repeat(images[number : number + 1], 5, axis=0) for number in (0, 1)]
     close(functions["interpolate"][0](*pairs, np.float32([0, 0.25, 0.5, 0.75, 1]))["images"], walk)
 
@@ -224,10 +229,10 @@ def test_files_are_answered_as_their_pixels(exported, images, files):
     assert np.abs(png(served.interpolate_bytes(files, files[::-1], weight)) - walk).max() <= half
 
 
-def test_files_may_have_any_size_and_format(exported):
+def test_files_may_have_any_size(exported):
     height, width, channels = exported.vae.image_shape
     sizes = [(1, 1, 3), (40, 31, 3), (7, 90, 3)]
-    kinds = ["PNG", "JPEG", "BMP"]
+    kinds = ["PNG", "JPEG", "PNG"]
     colours = [file(np.full(size, 200, np.uint8), kind) for size, kind in zip(sizes, kinds, strict=True)]
     prepared = exported.served.prepare_bytes(colours)
     assert prepared.shape == (3, height, width, channels)
@@ -242,7 +247,7 @@ def test_files_may_have_any_size_and_format(exported):
 
 def test_max_pixels_is_a_constant_of_the_graph():
     settings = config.ModelConfig(network="convolutional", width=8, latent_dim=4)
-    functions = signatures(model.build(settings, (8, 8, 3), seed=0), "crop", (255, 255, 255), max_pixels=100)
+    functions = signatures(model.build(settings, (8, 8, 3), seed=0), ImageSpec(8, 8, 3), max_pixels=100)
     prepare = tf.function(*functions["prepare_bytes"], autograph=False)
     assert prepare([file(np.zeros((10, 10, 3), np.uint8))])["images"].shape == (1, 8, 8, 3)
     files = [file(np.zeros(size, np.uint8)) for size in ((10, 10, 3), (10, 11, 3))]
@@ -250,6 +255,17 @@ def test_max_pixels_is_a_constant_of_the_graph():
         tf.errors.InvalidArgumentError, match=r"image_bytes\[1\]: expected at most 100 pixels, got 11 x 10"
     ):
         prepare(files)
+
+
+def test_png_files_of_four_channels_hold_straight_colours():
+    straight = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 4), dtype=np.uint8)
+    straight[:, 0, 0, 3] = 0
+    pixels = np.float32(straight) / 255
+    premultiplied = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], axis=-1)
+    found = 255 * png(encode_png(tf.constant(premultiplied)).numpy())
+    np.testing.assert_allclose(found, np.where(straight[..., 3:] > 0, straight, 0), atol=1e-3)
+    beyond = tf.constant([[[[0.9, 0.2, -1.0, 0.5]]]])
+    np.testing.assert_allclose(255 * png(encode_png(beyond).numpy()), [[[[255, 102, 0, 128]]]], atol=1)
 
 
 def test_images_of_another_size_are_an_invalid_argument(exported):
@@ -326,7 +342,7 @@ def test_mixed_precision_answers_in_float32():
         vae = model.build(settings, (8, 8, 3), seed=0)
     finally:
         keras.config.set_dtype_policy("float32")
-    for function, parameters in signatures(vae, "crop", (255, 255, 255)).values():
+    for function, parameters in signatures(vae, spec_of(vae)).values():
         outputs = tf.function(function, parameters, autograph=False).get_concrete_function().structured_outputs
         assert all(
             value.dtype == (tf.string if key.endswith("_bytes") else tf.float32) for key, value in outputs.items()

@@ -22,10 +22,10 @@ TINY["steps_per_execution"] = 1  # So that a test can stop between any two steps
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """20 images, of which training sees 14: its last batch holds two."""
+    """18 images, of which training sees 14: its last batch holds two."""
     folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
-    for number in range(20):
+    for number in range(18):
         Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     return folder
 

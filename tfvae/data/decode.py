@@ -20,6 +20,8 @@ from tfvae import config
 _NOT_READ = {"EPS", "BUFR", "GRIB", "HDF5", "WMF", "MPEG"}
 # Formats with hardly a signature: text and binary files of other kinds pass for them. Taken by their endings alone.
 _BY_ENDING = {"TGA", "SPIDER", "PCD", "MSP", "PCX", "PPM", "IMT", "IPTC", "GBR", "XVTHUMB", "CUR", "DCX", "FLI", "XBM"}
+# Formats whose decoders take little more than the image itself; of others half as many pixels are decoded.
+_LIGHT = {"PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "PCX"}
 _MOST_SCANS = 100  # Of a progressive JPEG: each goes over the whole image. Cameras and programs write about ten.
 _JPEG = b"\xff\xd8\xff"
 PNG_OR_JPEG = (_JPEG, b"\x89PNG")  # How files begin that an export takes.
@@ -201,7 +203,8 @@ def open_image(file, max_pixels, wanted=None, own=True):
 
     Args:
         file: Its path, or its content as bytes.
-        max_pixels: Largest width times height that is decoded. Of a JPEG, what is decoded of it counts.
+        max_pixels: Largest width times height that is decoded. Of a JPEG, what is decoded of it counts; of formats and
+            numbers that take twice the memory (WebP and AVIF; floats) half as many.
         wanted: (height, width) that will be made of it: a much larger JPEG is decoded at a fraction. None: all of it.
         own: Whether pictures that this program wrote are read.
 
@@ -222,8 +225,10 @@ def open_image(file, max_pixels, wanted=None, own=True):
             full, counted, box = image.size, image.size, (0, 0, *image.size)
             if image.format == "JPEG":
                 counted, box = _draft(image, opened, wanted)
-            if counted[0] * counted[1] > max_pixels:
-                raise Unreadable(f"expected at most {max_pixels:,} pixels, got {counted[0]:,} x {counted[1]:,}")
+            is_light = image.format in _LIGHT and image.mode not in ("I", "F")
+            most = max_pixels if is_light else max_pixels // 2
+            if counted[0] * counted[1] > most:
+                raise Unreadable(f"expected at most {most:,} pixels, got {counted[0]:,} x {counted[1]:,}")
             if image.format == "PNG":
                 _mend_colour_key(image)
             image.load()

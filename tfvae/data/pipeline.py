@@ -256,7 +256,7 @@ def load_test_set(settings, deep_values=None, trained_on=None):
     known = np.isin(facts.digests, trained_on) if trained_on is not None else np.zeros(len(facts.rows), bool)
     if known.any():
         names = [source.names[row] if source.names else f"image {row}" for row in facts.rows[known]]
-        lines.append(f"{len(names):,} images that the model was trained on: {origins.named(names)}")
+        lines.append(f"{report.counted(len(names), 'image')} that the model was trained on: {origins.named(names)}")
     if known.all():
         raise config.UserError(f"--data={settings.data}: expected images that the model was not trained on, got none.")
     none = np.empty(0, np.int64)

@@ -19,15 +19,14 @@ runtime and in TensorFlow Serving; no other code is needed.
 | likelihood, prior, objective | {likelihood}, {prior}, {objective} |
 | new images | through {sampler}{refined}{chosen} |
 | training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
-| files that come with other sizes | `--fit={fit}`, transparent pixels on {background} |
+| files that come with other sizes | `--fit={fit}`, `--resize_filter={resize_filter}`, {behind} |
 | written by | TensorFlow {tensorflow}, Keras {keras} |
 
 All settings: `flags.cfg`. `python -m tfvae.train --flagfile=flags.cfg` trains it again.
 
 ## Signatures
-One row is an image; B is any number of them. `..._bytes` are image files: PNG, JPEG, GIF, BMP or
-WebP of any size in, PNG out.
-
+One row is an image; B is any number of them. `..._bytes` are image files: PNG or JPEG of any size in, PNG out.
+{alpha}
 | signature | inputs | outputs |
 |---|---|---|
 {signatures}
@@ -79,7 +78,12 @@ def _inputs_or_outputs(specs):
     return ", ".join(f"`{name}` {spec['dtype']} {shape(spec)}" for name, spec in specs.items())
 
 
-def text(vae, settings, name, described, candidates):
+_ALPHA = """`images` have colours multiplied by alpha, and alpha as the fourth channel; PNG files come out with straight
+colours, as usual.
+"""
+
+
+def text(vae, settings, name, described, candidates, spec):
     """Returns the card as Markdown.
 
     Args:
@@ -88,6 +92,7 @@ def text(vae, settings, name, described, candidates):
         name: The export's name.
         described: The signatures as `signatures.json` holds them.
         candidates: Codes of which one becomes an image.
+        spec: The `preprocessing.ImageSpec` that image files are brought to.
     """
     height, width, channels = vae.image_shape
     rows = (
@@ -99,7 +104,11 @@ def text(vae, settings, name, described, candidates):
         height=height,
         width=width,
         channels=channels,
-        colours="grey" if channels == 1 else "RGB",
+        colours={1: "grey", 3: "RGB", 4: "transparent RGB"}[channels],
+        alpha=_ALPHA if channels == 4 else "",
+        behind="transparent around them" if channels == 4 else f"transparent pixels on {settings.background}",
+        fit=spec.fit,
+        resize_filter=spec.resize_filter,
         latent_dim=vae.latent_dim,
         parameters=sum(math.prod(weight.shape) for weight in vae.trainable_variables),
         width_setting=settings.width,
@@ -113,6 +122,6 @@ def text(vae, settings, name, described, candidates):
         **{
             key: getattr(settings, key)
             for key in ("data", "network", "likelihood", "prior", "objective", "epochs", "batch_size", "lr", "lr_end")
-            + ("seed", "fit", "background")
+            + ("seed",)
         },
     )

@@ -7,21 +7,26 @@ import re
 import shutil
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfvae import commandline, config, files, locks, pictures
-from tfvae.serving import card, warmup
+from tfvae.data import preprocessing
+from tfvae.serving import card, image_preprocessing, warmup
 from tfvae.serving.signatures import signatures
 
 MOST_TEST_IMAGES = 16
 
 
-def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, log_ratio=None):
+def export(
+    vae, settings, base_dir, test_images, keep_versions=0, sampler=None, log_ratio=None, spec=None, digests=None
+):
     """Writes `base_dir/VERSION/`, one more than the largest version there.
 
     The SavedModel holds only what its signatures use: no optimizer, no averages, no Python code. Beside it,
-    `assets.extra/` has what its users need: `signatures.json`, `model_card.md`, `flags.cfg` (the settings), a few
-    test images and, where tensorflow-serving-api is installed, warm-up requests for TensorFlow Serving.
+    `assets.extra/` has what its users need: `signatures.json`, `model_card.md`, `flags.cfg` (the settings), digests of
+    the training images (`training_digests.npy`), a few test images and, where tensorflow-serving-api is installed,
+    warm-up requests for TensorFlow Serving.
 
     Args:
         vae: A `tfvae.VAE`; the weights are taken as they are.
@@ -31,6 +36,8 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
         keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
         sampler: What codes are drawn from and walks go through, as for `signatures`; None for the model's prior.
         log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken.
+        spec: The `preprocessing.ImageSpec` of the training images; None: what the settings alone say.
+        digests: uint64 [n], of the training images; None: not kept.
 
     Returns:
         The `pathlib.Path` of the new version's folder.
@@ -47,13 +54,19 @@ def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, 
         temporary.mkdir()
         try:
             with locks.folder_held(temporary):
+                spec = spec or preprocessing.spec_of(settings, tuple(vae.image_shape))
                 functions = signatures(
-                    vae, settings.fit, settings.background_rgb, settings.max_pixels, sampler, settings.refine,
-                    log_ratio, settings.candidates, settings.way,
+                    vae, spec, settings.max_pixels, sampler, settings.refine, log_ratio, settings.candidates,
+                    settings.way,
                 )  # fmt: skip
                 described = _write_saved_model(functions, temporary)
-                text = card.text(vae, settings, base.name, described, 1 if log_ratio is None else settings.candidates)
-                _write_extras(vae, settings, text, described, test_images, temporary / "assets.extra")
+                text = card.text(
+                    vae, settings, base.name, described, 1 if log_ratio is None else settings.candidates, spec
+                )
+                extras = temporary / "assets.extra"
+                _write_extras(vae, settings, spec, text, described, test_images, extras)
+                if digests is not None:
+                    np.save(extras / "training_digests.npy", np.asarray(digests, np.uint64))
                 _flush(temporary)
                 version = _publish(temporary, base)
         finally:
@@ -92,13 +105,12 @@ def _plain(spec):
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def _write_extras(vae, settings, model_card, described, test_images, folder):
+def _write_extras(vae, settings, spec, model_card, described, test_images, folder):
     folder.mkdir(exist_ok=True)
     contents = {
         "image_shape": list(vae.image_shape),
         "latent_dim": vae.latent_dim,
-        "fit": settings.fit,
-        "max_pixels": settings.max_pixels,
+        **image_preprocessing.described(spec, settings.max_pixels),
         "background": settings.background,
         "signatures": described,
     }
@@ -107,7 +119,7 @@ def _write_extras(vae, settings, model_card, described, test_images, folder):
     (folder / "model_card.md").write_text(model_card)
     (folder / "test_images").mkdir()
     for number, image in enumerate(test_images[:MOST_TEST_IMAGES]):
-        pictures.save(image, folder / "test_images" / f"{number:02d}.png")
+        pictures.save(pictures.single(image), folder / "test_images" / f"{number:02d}.png")
     if not warmup.write(described, vae.image_shape, folder / "tf_serving_warmup_requests"):
         print("No warm-up requests in the export: these need tensorflow-serving-api (pip install 'tfvae[serving]').")
 

@@ -3,6 +3,10 @@
 Everything goes through the SavedModel's signatures, the ones that TensorFlow Serving answers; no model code is needed.
 """
 
+import contextlib
+import functools
+import json
+import os
 import pathlib
 import re
 from typing import NamedTuple
@@ -10,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfvae.config import UserError, path_of, walks
+from tfvae.config import DataConfig, UserError, path_of, walks
+from tfvae.data import decode, preprocessing
+from tfvae.serving import image_preprocessing
 from tfvae.serving.paths import Maps, walked
 
 _BATCH = 64  # Images in one call.
@@ -144,16 +150,46 @@ class Served:
         return self.call("prepare_bytes", image_bytes=image_bytes)["images"]
 
     def read(self, path):
-        """Returns what the model sees of the image file `path`, [H, W, C] in [0, 1]; UserError where it cannot."""
+        """Returns what the model sees of the image file `path`, [H, W, C] in [0, 1]; UserError where it cannot.
+
+        PNG and JPEG files are prepared by the export itself, as for a server's clients; other files, and what it
+        refuses, by Pillow in the same way.
+        """
+        spec, most = self._image_spec, DataConfig.max_pixels
+        if spec is None:
+            return self._read_as_png_or_jpeg(path)
+        is_prepared = spec.values is not None and pathlib.Path(path) in self.test_images()
+        if is_prepared:  # --black and --white were heeded when they were written.
+            spec = spec._replace(values=None)
         try:
             contents = pathlib.Path(path).read_bytes()
+            if contents.startswith(decode.PNG_OR_JPEG) and not is_prepared:
+                with contextlib.suppress(tf.errors.InvalidArgumentError):
+                    return self.prepare_bytes([contents])[0]
+            with decode.limits(most):
+                pixels = preprocessing.prepare(decode.open_image(os.fsdecode(path), most, spec.shape[:2]), spec)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror or error}.") from None
+        except ValueError as error:
+            raise UserError(f"{path}: {error}.") from None
+        return pixels.astype(np.float32) / np.float32(255)
+
+    def _read_as_png_or_jpeg(self, path):
+        """As `read`, with an export before 0.2, which does not say how it prepares files."""
         try:
-            return self.prepare_bytes([contents])[0]
+            return self.prepare_bytes([decode.as_png_or_jpeg(path)])[0]
         except tf.errors.InvalidArgumentError as error:
             reason = re.search(r"image_bytes\[0\]: ([^\]\n]*)", error.message)
             raise UserError(f"{path}: {reason[1] if reason else 'not an image that can be decoded'}.") from None
+
+    @functools.cached_property
+    def _image_spec(self):
+        """How image files are prepared; None where the export does not say it."""
+        try:
+            contents = json.loads((self.path / "assets.extra" / "signatures.json").read_text())
+            return image_preprocessing.described_spec(contents)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def test_images(self):
         """Returns the paths of the test images that came with the export."""

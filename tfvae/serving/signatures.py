@@ -9,8 +9,7 @@ import math
 
 import tensorflow as tf
 
-from tfvae.data.images import MOST_PIXELS
-from tfvae.serving import checks, files
+from tfvae.serving import checks, image_files, image_preprocessing
 from tfvae.serving.paths import Maps, walked
 
 _PARALLEL = 8  # Rows whose noise is drawn at once.
@@ -39,21 +38,25 @@ def choice(log_weights, noise):
 
 
 def encode_png(images):
-    """Returns PNG files, string [B], of images [B, H, W, C] in [0, 1]."""
-    return tf.io.encode_png(tf.cast(tf.round(255.0 * tf.clip_by_value(images, 0.0, 1.0)), tf.uint8))
+    """Returns PNG files, string [B], of images [B, H, W, C] in [0, 1]; of 4 channels with straight colours."""
+    images = tf.clip_by_value(images, 0.0, 1.0)
+    if images.shape[-1] == 4:
+        alpha = tf.round(255.0 * images[..., 3:]) / 255.0
+        shown = tf.math.divide_no_nan(images[..., :3], images[..., 3:]) * tf.cast(alpha > 0, tf.float32)
+        images = tf.concat([tf.minimum(shown, 1.0), alpha], axis=-1)
+    return tf.io.encode_png(tf.cast(tf.round(255.0 * images), tf.uint8))
 
 
 def signatures(
-    vae, fit, background_rgb, max_pixels=MOST_PIXELS, sampler=None, refine=0, log_ratio=None, candidates=1,
+    vae, spec, max_pixels=image_preprocessing.SERVED_PIXELS, sampler=None, refine=0, log_ratio=None, candidates=1,
     way=("wipe", "base"),
 ):  # fmt: skip
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
         vae: A `tfvae.VAE`.
-        fit: `--fit` of the training: how other aspect ratios are met.
-        background_rgb: (red, green, blue) behind transparent pixels and padding, 0 to 255.
-        max_pixels: Largest image that is decoded, height times width.
+        spec: The `preprocessing.ImageSpec` that image files are brought to, as in training.
+        max_pixels: Largest image that is decoded, height times width; `SERVED_PIXELS` at most.
         sampler: What maps noise to latents and back, with `from_base` and `to_base`; None for the model's prior.
         refine: `--refine` of the training: times that what is drawn is encoded and decoded again.
         log_ratio: Gives latents and the std of their noise, [B, Z + 1], the log [B, 1] of how much too seldom they are
@@ -86,7 +89,7 @@ def signatures(
 
     @tf.function(input_signature=[specs["image_bytes"], tf.TensorSpec([], tf.string)], autograph=False)
     def load(image_bytes, name):
-        return files.read(image_bytes, name, image_shape, fit, background_rgb, max_pixels)
+        return image_files.read(image_bytes, name, spec, max_pixels)
 
     @shared("images")
     def posterior(images):

@@ -18,6 +18,7 @@ from tfvae.serving.paths import Maps, walked
 from tfvae.training import checkpoints, failures
 
 RECONSTRUCTIONS, SAMPLES, WALK, SAMPLE_STD = 15, 60, 11, 0.8
+_MOST_SHOWN = 64  # Images of the first batch.
 
 
 class Interrupted(Exception):
@@ -181,6 +182,12 @@ class Records(keras.callbacks.Callback):
                 file=sys.stderr,
             )
         self._board, self._told = None, set()
+
+    def draw_first_batch(self, images):
+        """Draws what the model sees first, [B, H, W, C] in [0, 1], before an hour is spent on it."""
+        with self._going_on("pictures cannot be drawn"):
+            (self._folder / "pictures").mkdir(exist_ok=True)
+            pictures.save(pictures.grid(images[:_MOST_SHOWN]), self._folder / "pictures" / "first_batch.png")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began, self._first_step = time.monotonic(), self._progress.step

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae import config, data, evaluation, files, model, serving
+from tfvae.data import preprocessing
 from tfvae.model import schedules
 from tfvae.training import callbacks, checkpoints, collapse, failures, ratios, runs, samplers
 
@@ -55,6 +56,7 @@ def _fit(settings, folder, export_base):
         if isinstance(error, OSError):
             raise config.UserError(f"--data={settings.data}: {error}") from error
         raise
+    print("\n".join(images.report.lines()), flush=True)
     (folder / "checkpoints").mkdir(exist_ok=True)  # Now: what is in its place is told before an epoch's work.
     runs.keep_data(folder, images)
     step = checkpoints.restore(vae, folder / "checkpoints") if settings.resume else 0
@@ -77,7 +79,10 @@ def _fit(settings, folder, export_base):
         sampler = samplers.make(vae, settings, lambda: images)
         ratio = ratios.make(vae, sampler, settings, lambda: images)
         kept = runs.test_images(folder, lambda: runs.keep_data(folder, images))
-        version = serving.export(vae, settings, export_base, kept, settings.keep_versions, sampler, ratio)
+        version = serving.export(
+            vae, settings, export_base, kept, settings.keep_versions, sampler, ratio,
+            spec=images.spec, digests=images.digests("train"),
+        )  # fmt: skip
     # The last: where it is, the run is finished; without it, --resume measures and exports.
     files.write(folder / "test.json", json.dumps(numbers, indent=2) + "\n")
     print(f"exported: {version}", flush=True)
@@ -121,7 +126,11 @@ def export_run(settings):
                 raise
             print(f"goes on with --candidates=1: {error}", file=sys.stderr)
             ratio, recorded = None, dataclasses.replace(recorded, candidates=1)
-        return serving.export(vae, recorded, base, test_images, settings.keep_versions, sampler, ratio)
+        deep_values, digests = runs.prepared_with(folder)
+        spec = preprocessing.spec_of(recorded, test_images.shape[1:], deep_values)
+        return serving.export(
+            vae, recorded, base, test_images, settings.keep_versions, sampler, ratio, spec=spec, digests=digests
+        )
 
 
 def _kept_data(settings, folder):
@@ -195,6 +204,8 @@ def _train(vae, images, settings, folder, step):
                 verbose=1 if sys.stdout.isatty() else 2,
             )
 
+        if not step:
+            records.draw_first_batch(next(iter(images.training))[0].numpy())
         if within:
             run(epoch, epoch + 1, step, steps - within, [callbacks.RestoredMetrics(seen)])
             epoch += 1

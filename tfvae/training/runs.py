@@ -10,9 +10,11 @@ import sys
 import numpy as np
 
 from tfvae import commandline, config, files, locks
+from tfvae.data import value_range
 
 TEST_IMAGES = 16  # Kept with a run, and with its exports, as examples.
 _LOCK = "lock"
+_LOCKS = (_LOCK, f"{_LOCK}.holder")
 
 
 def folder_of(settings):
@@ -33,7 +35,7 @@ def _holds_something(folder):
     """Returns whether there is more in `folder` than a start that was killed leaves."""
     if not folder.is_dir():
         return folder.exists()
-    return any(path.name != _LOCK and not re.fullmatch(files.TEMPORARY, path.name) for path in folder.iterdir())
+    return any(path.name not in _LOCKS and not re.fullmatch(files.TEMPORARY, path.name) for path in folder.iterdir())
 
 
 @contextlib.contextmanager
@@ -125,8 +127,13 @@ def resume(settings, folder):
     return dataclasses.replace(recorded, runs_dir=settings.runs_dir, name=settings.run_name, resume=True)
 
 
+# What tells in `data.json` whether the images are still those that the run was started with.
+_IDENTITY = ("training", "validation", "test", "names", "pixels")
+
+
 def keep_data(folder, images):
-    """Writes what the run was started with: `data.json` says which images, `test_images.npy` holds a few of them.
+    """Writes what the run was started with: `data.json` says which images, and what was found in them;
+    `test_images.npy` holds a few of them, `training_digests.npy` a number for each training image.
 
     Args:
         folder: The run folder.
@@ -135,27 +142,56 @@ def keep_data(folder, images):
     Raises:
         config.UserError: If the run was started with other images.
     """
-    names = hashlib.sha256(json.dumps(images.names, sort_keys=True).encode()).hexdigest()
-    counts = {"training": images.num_training, "validation": images.num_validation, "test": images.num_test}
-    found = json.dumps({**counts, "names": names}, indent=2) + "\n"
+    pixels = hashlib.sha256(b"".join(images.digests(split).tobytes() for split in ("train", "validation", "test")))
+    found = {
+        "training": images.num_training,
+        "validation": images.num_validation,
+        "test": images.num_test,
+        "names": hashlib.sha256(json.dumps(images.names, sort_keys=True).encode()).hexdigest(),
+        "pixels": pixels.hexdigest(),
+        "deep_values": images.spec.deep_values,
+        "report": images.report.as_dict(),
+    }
     kept = folder / "data.json"
-    if kept.exists() and kept.read_bytes() != found.encode("utf-8"):
-        try:
-            began = json.loads(kept.read_bytes())["training"]
-        except (ValueError, KeyError, TypeError):
+    if kept.exists():
+        began = _read_data(kept)
+        # An earlier version of this package has written less.
+        if any(key in began and began[key] != found[key] for key in _IDENTITY):
             raise config.UserError(
-                f"{kept} is damaged: it should say which images the run was started with. Where these are as "
-                "they were, delete it and go on."
-            ) from None
-        raise config.UserError(
-            f"--data: {folder} was started with other images ({began} for training, now {images.num_training}): put "
-            "them back, or train again under another --name."
-        )
+                f"--data: {folder} was started with other images ({began['training']} for training, now "
+                f"{images.num_training}): put them back, or train again under another --name."
+            )
     found_images = _read_test_images(folder)
     if not kept.exists() or found_images is None or found_images.shape[1:] != images.image_shape:
         test_images = images.images("test", images.spread("test", TEST_IMAGES))
         files.write(folder / "test_images.npy", lambda file: np.save(file, test_images))
-        files.write(kept, found)  # The last: where it is, the test images are whole.
+        files.write(folder / "training_digests.npy", lambda file: np.save(file, images.digests("train")))
+        files.write(kept, json.dumps(found, indent=2) + "\n")  # The last: where it is, the others are whole.
+
+
+def _read_data(path):
+    """Returns what is in `data.json`."""
+    try:
+        found = json.loads(path.read_bytes())
+        found["training"]
+        return found
+    except (ValueError, KeyError, TypeError):
+        raise config.UserError(
+            f"{path} is damaged: it should say which images the run was started with. Where these are as they were, "
+            "delete it and go on."
+        ) from None
+
+
+def prepared_with(folder):
+    """Returns (deep_values of the `preprocessing.ImageSpec`, digests of the training images [n] uint64) of a run.
+
+    Each is None where the run has not recorded it.
+    """
+    digests = None
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        digests = np.load(folder / "training_digests.npy", allow_pickle=False)
+    values = _read_data(folder / "data.json").get("deep_values") if (folder / "data.json").exists() else None
+    return values and value_range.ValueRange(*values), digests
 
 
 def _read_test_images(folder):
