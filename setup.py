@@ -32,6 +32,6 @@ setup(
     ],
     extras_require={
         "serving": SERVING,
-        "test": [*SERVING, "hypothesis>=6.100", "openvino>=2026.0", "pytest>=8", "ruff>=0.8"],
+        "test": [*SERVING, "hypothesis>=6.100", "openvino>=2026.0", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8"],
     },
 )

@@ -14,8 +14,8 @@ least and the most. Files have been read before (they are in the operating syste
 - torch: `DataLoader` with Pillow, one pass; no workers, or one a core (transparency dropped);
 - keras: `keras.utils.image_dataset_from_directory`, one pass (no antialiasing; transparency dropped); and with
   `interpolation="area"`, which looks at all pixels, as antialiasing does;
-- Pillow, decoding: the limit: files opened and decoded in as many threads as there are cores, and no more; JPEG files at
-  the fraction of their size that tfvae takes.
+- Pillow, decoding: the limit: files opened and decoded in as many threads as there are cores, and no more; JPEG files
+  at the fraction of their size that tfvae takes.
 
 `cached` is an epoch after that: `training` of tfvae (shuffled anew, float32), `.cache()` behind keras's data set. The
 training step whose speed the cached epochs are compared with is the default model's, compiled, on the same machine.

@@ -63,9 +63,7 @@ def test_every_image_of_a_messy_folder_arrives_and_what_is_none_is_named(messy, 
     loaded, lines = load(settings_for(messy, cache=cache))
     found = {os.fsencode(name) for names in loaded.names.values() for name in names}
     assert found == {*NAMES, *(b"%d.png" % number for number in range(5)), b"wrong.jpg"}
-    assert lines == [
-        r"1 of 19 images cannot be decoded (or exceed --max_pixels): new\nlines.png; they are left out."
-    ]
+    assert lines == [r"1 of 19 images cannot be decoded (or exceed --max_pixels): new\nlines.png; they are left out."]
     left_out = " ".join(loaded.report.left_out)
     assert "folders, pipes and links that cannot be read (3): loop.png, nowhere.png, pipe.png" in left_out
     assert "links to what is there already (1): below/loop" in left_out

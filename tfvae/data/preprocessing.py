@@ -2,7 +2,8 @@
 
 In this order: value range, crop, colours times alpha, resize, turn, padding, background, grey. Colours are multiplied
 by alpha before the resize, for the colour of a transparent pixel must not bleed into its neighbours, and put on the
-background after it, where there are fewer pixels. An exported model does the same in its graph (`serving.image_preprocessing`).
+background after it, where there are fewer pixels. An exported model does the same in its graph
+(`serving.image_preprocessing`).
 """
 
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from PIL import Image
 from tfvae.data import decode, value_range
 
 LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's convert("L").
-# A resize to less than a sixth is preceded by means of whole pixels: at most 3 of 255 levels off, in a third of the
-# time.
+# A resize to less than a sixth is preceded by means of whole pixels, in a third of the time: of drawings 0.06 of 255
+# levels off on average and 3 at most.
 REDUCING_GAP = 3.0
 FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
