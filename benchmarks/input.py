@@ -57,6 +57,7 @@ class InputConfig(config.Settings):
     images: int = config.option(1000, "Images of 500 x 500 in each folder.", at_least=200)
     rounds: int = config.option(5, "Times that everything is measured.", at_least=1)
     memory: str = config.option("10000,100000", "Numbers of images for the memory, ascending; empty: not measured.")
+    ways: str = config.option("", "Ways to measure, by the beginnings of their names, with commas; empty: all of them.")
     tfds: bool = config.option(True, "Measure the prepared avatars too (drawn at the first use).")
     data_dir: str = config.option("", "Folder for prepared data; empty: as in training.")
     quick: bool = config.option(False, "A minute instead of ten: fewer images and rounds. For a look, not for a table.")
@@ -82,10 +83,13 @@ def make_folders(root, count):
         image = Image.open(io.BytesIO(png)).convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image)
+        opaque, jpeg = io.BytesIO(), io.BytesIO()
+        white.convert("RGB").save(opaque, "PNG")
+        white.convert("RGB").save(jpeg, "JPEG", quality=90)
         for copy in range(number, count, drawn):
             (root / "PNG with transparency" / f"{copy:06d}.png").write_bytes(png)
-            white.convert("RGB").save(root / "PNG" / f"{copy:06d}.png")
-            white.convert("RGB").save(root / "JPEG" / f"{copy:06d}.jpg", quality=90)
+            (root / "PNG" / f"{copy:06d}.png").write_bytes(opaque.getvalue())
+            (root / "JPEG" / f"{copy:06d}.jpg").write_bytes(jpeg.getvalue())
 
 
 def timed(dataset, least=0.0):
@@ -229,6 +233,8 @@ def main(settings, _):
             ways |= ways_of_folder(root / kind, settings, torch)
         if settings.tfds:
             ways |= ways_of_tfds(settings)
+        wanted = tuple(settings.ways.split(","))
+        ways = {key: measure for key, measure in ways.items() if key[2].startswith(wanted)}
         rates = {key: [] for key in ways}
         for number in range(-1, settings.rounds):  # One round more, that is not counted: what is set up at the first.
             for key, measure in ways.items():

@@ -75,11 +75,11 @@ def test_too_few_images_say_how_many_are_needed(trains, tmp_path):
     assert trains(data=arrays(tmp_path, np.repeat(image, 3, axis=0), "3"), batch_size=1) == ""
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1.5])
-def test_pixels_that_are_no_colours_are_named(trains, tmp_path, value):
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_pixels_that_are_no_numbers_are_named(trains, tmp_path, value):
     images = np.zeros((20, 8, 8, 3), np.float32)
     images[7, 2, 3, 1] = value
-    assert f"expected floats from 0 to 1, got {value} in image 7." in trains(data=arrays(tmp_path, images))
+    assert f"expected finite numbers, got {value} in image 7." in trains(data=arrays(tmp_path, images))
 
 
 def test_one_latent_and_thousands(trains):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfvae import config, serving
-from tfvae.data import decode, preprocessing
+from tfvae.data import decode, preprocessing, value_range
 from tfvae.serving import image_preprocessing
 
 
@@ -120,3 +120,21 @@ def test_an_export_that_does_not_say_how_it_prepares_gets_png(exported, tmp_path
 def test_seeds_number_the_images():
     assert serving.seeds(7, 3, 5).tolist() == [[7, 3], [7, 4]]
     assert serving.seeds(2**31 - 1, 0, 1).dtype == np.int32
+
+
+def test_the_exports_own_test_images_are_read_as_they_are(exported, tmp_path, monkeypatch):
+    served = exported.served
+    path = served.test_images()[0]
+    (tmp_path / "copy.png").write_bytes(path.read_bytes())
+    expected = exported.test_images[0] / np.float32(255)
+    np.testing.assert_allclose(served.read(path), expected, atol=1e-6)
+    spec = served._image_spec._replace(values=value_range.ValueRange(0, 100))
+    monkeypatch.setitem(served.__dict__, "_image_spec", spec)
+    monkeypatch.setattr(served, "prepare_bytes", lambda contents: preprocessing_of(contents[0], spec)[None])
+    np.testing.assert_allclose(served.read(path), expected, atol=1e-6)
+    assert np.abs(served.read(tmp_path / "copy.png") - expected).max() > 0.1
+
+
+def preprocessing_of(content, spec):
+    with decode.limits(1_000_000):
+        return preprocessing.prepare(decode.open_image(content, 1_000_000, spec.shape[:2]), spec) / np.float32(255)

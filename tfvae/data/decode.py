@@ -24,6 +24,7 @@ _BY_ENDING = {"TGA", "SPIDER", "PCD", "MSP", "PCX", "PPM", "IMT", "IPTC", "GBR",
 _LIGHT = {"PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "PCX"}
 _MOST_SCANS = 100  # Of a progressive JPEG: each goes over the whole image. Cameras and programs write about ten.
 _ONE_COLOUR_SCAN = b"\xff\xda\0\x08\1"  # Start of a JPEG's scan that has one of several colours.
+_LARGE = 20_000_000  # Pixels of a JPEG from which on it matters that a decoder keeps all of them.
 _JPEG = b"\xff\xd8\xff"
 PNG_OR_JPEG = (_JPEG, b"\x89PNG")  # How files begin that an export takes.
 _TURNS = {
@@ -164,20 +165,19 @@ def _draft(image, file, wanted):
         ((width, height) that take memory, the part of the image that is filled).
     """
     full, keeps_all = image.size, "progressive" in image.info
-    if full[0] * full[1] > config.DataConfig.max_pixels and image.mode != "L" and not keeps_all:
+    if keeps_all or full[0] * full[1] > _LARGE:
         file.seek(0)
-        keeps_all = _ONE_COLOUR_SCAN in file.read()
-    if "progressive" in image.info:
-        file.seek(0)
-        scans = file.read().count(b"\xff\xda")
-        if scans > _MOST_SCANS:
+        content = file.read()
+        scans = content.count(b"\xff\xda")
+        if keeps_all and scans > _MOST_SCANS:
             raise Unreadable(f"expected at most {_MOST_SCANS} scans in a JPEG file, got {scans}")
+        # A file that has a scan for each colour keeps all its coefficients, too.
+        keeps_all = keeps_all or (image.mode != "L" and _ONE_COLOUR_SCAN in content)
     # Twice the size that is wanted stays, so that the resize that follows has the last word.
     side = 2 * max(wanted) if wanted else 0
     box = (0, 0, *full)
     if side and min(full) >= 2 * side:
         box = image.draft(None, (side, side))[1]
-    # A file of several scans keeps all its coefficients until the last one.
     return (full if keeps_all else image.size), box
 
 

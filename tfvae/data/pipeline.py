@@ -58,11 +58,13 @@ class Data:
         steps_per_epoch: Batches in one epoch of the training images.
         names: {split: list of file names, or None}.
         report: A `report.Report`: what was found, what was left out, and why.
-        spec: The `preprocessing.ImageSpec` that images were prepared by.
+        spec: The `preprocessing.ImageSpec` by which other files are prepared as these were.
     """
 
     def __init__(self, source, cached, rows, labels, found, settings):
-        self.image_shape, self.spec, self.report = cached.spec.shape, cached.spec, found
+        self.image_shape, self.report = cached.spec.shape, found
+        # Files of 8 bits that come later are 0 to 255 for every viewer, whatever masks of 0 and 1 were trained on.
+        self.spec = preprocessing.spec_of(settings, self.image_shape, cached.spec.deep_values)
         self.num_training, self.num_validation, self.num_test = (len(rows[split]) for split in origins.SPLITS)
         self.steps_per_epoch = -(-self.num_training // settings.batch_size)
         self.names = {

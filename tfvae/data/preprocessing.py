@@ -72,12 +72,13 @@ def _crop(box, width, height):
     return left, top, left + new_width, top + new_height
 
 
-def cut_share(size, spec):
-    """Returns the share of an image of `size` (width, height) that --fit=crop cuts off, 0 to 1."""
+def cut_share(sizes, spec):
+    """Returns the shares [N], 0 to 1, that --fit=crop cuts off images of `sizes` [N, 2], widths and heights."""
     if spec.fit != "crop":
-        return 0.0
-    left, top, right, bottom = _crop((0, 0, *size), spec.width, spec.height)
-    return 1 - (right - left) * (bottom - top) / (size[0] * size[1])
+        return np.zeros(len(sizes))
+    widths, heights = np.asarray(sizes, np.float64).T
+    ratio = spec.width / spec.height
+    return 1 - np.minimum(widths, heights * ratio) * np.minimum(heights, widths / ratio) / (widths * heights)
 
 
 def _size_within(box, width, height):

@@ -100,7 +100,7 @@ def _labels(labels, rows):
     return found
 
 
-def _advice(facts, used, spec, settings):
+def _advice(facts, used, spec):
     """Returns lines on what may be a mistake in the images `used`, an index into `facts`."""
     total, lines = len(used), []
     blank = int(facts.blank[used].sum())
@@ -113,7 +113,7 @@ def _advice(facts, used, spec, settings):
     if total and facts.levels[1] < _DARK and spec.values is None:
         brightest = facts.levels[1]
         lines.append(f"no image has a value above {brightest} of 255; --white={max(brightest, 1)} spreads them")
-    cut = np.mean([preprocessing.cut_share(size, spec) for size in facts.sizes[used]]) if total else 0
+    cut = preprocessing.cut_share(facts.sizes[used], spec).mean()
     if cut > _CUT:
         lines.append(f"--fit=crop cuts off {cut:.0%} of an image on average; --fit=pad keeps all of it")
     return lines
@@ -144,7 +144,10 @@ def make(settings, source, cached, rows, labels, lines, copies):
         )
     doubled = len(used) - len(np.unique(facts.digests[used]))
     if doubled:
-        found.append(f"{counted(doubled, 'image')} exactly like another; such images are in one split")
+        parts = np.split(facts.digests[used], np.cumsum([len(of_split) for of_split in rows.values()])[:-1])
+        are_apart = sum(len(np.unique(part)) for part in parts) == len(used) - doubled
+        where = "in one split" if are_apart else "in several splits, for there are few different ones"
+        found.append(f"{counted(doubled, 'image')} exactly like another; such images are {where}")
     left_out = list(source.left_out) + lines
     if copies:
         left_out.append(f"{counted(copies, 'training image')} that a held-out split has too")
@@ -159,5 +162,5 @@ def make(settings, source, cached, rows, labels, lines, copies):
         labels=_labels(labels, rows),
         found=tuple(found),
         left_out=tuple(left_out),
-        advice=tuple(_advice(facts, used, cached.spec, settings)),
+        advice=tuple(_advice(facts, used, cached.spec)),
     )

@@ -152,15 +152,13 @@ class Served:
     def read(self, path):
         """Returns what the model sees of the image file `path`, [H, W, C] in [0, 1]; UserError where it cannot.
 
-        PNG and JPEG files are prepared by the export itself, as for a server's clients; other files, and what it
-        refuses, by Pillow in the same way.
+        The export itself prepares PNG and JPEG files; Pillow, in the same way, other files and what it refuses.
         """
-        spec, most = self._image_spec, DataConfig.max_pixels
-        if spec is None:
+        if (spec := self._image_spec) is None:
             return self._read_as_png_or_jpeg(path)
+        most = DataConfig.max_pixels
         is_prepared = spec.values is not None and pathlib.Path(path) in self.test_images()
-        if is_prepared:  # --black and --white were heeded when they were written.
-            spec = spec._replace(values=None)
+        spec = spec._replace(values=None) if is_prepared else spec  # --black and --white were heeded already.
         try:
             contents = pathlib.Path(path).read_bytes()
             if contents.startswith(decode.PNG_OR_JPEG) and not is_prepared:
