@@ -3,6 +3,7 @@
 It turns a folder of images into a model that reconstructs them, draws new ones, walks between them, and is served by
 TensorFlow Serving. From the command line, each with --help:
 
+    python -m tfvae.inspect --data=FOLDER       shows what a model would see of your images
     python -m tfvae.train --data=FOLDER         trains, keeps everything in runs/NAME/, exports saved_models/NAME/1/
     python -m tfvae.generate --std=0.8          new images
     python -m tfvae.reconstruct FILE...         originals above reconstructions

@@ -5,6 +5,8 @@ why. --output (inspect.png) is a sheet of images of each split, as the model see
 background (transparency on a checkerboard). Nothing is trained, and nothing else is written.
 """
 
+import dataclasses
+
 from tfvae import commandline, config, outputs
 
 _MOST, _COLUMNS = 48, 12  # Images of a split.
@@ -18,7 +20,7 @@ def main(settings, _):
         raise config.UserError(f"--output must end in .png, got {settings.output}.")
     from tfvae import data, pictures
 
-    images = data.load(settings)
+    images = data.load(dataclasses.replace(settings, batch_size=1))
     report = images.report
     print("\n".join(report.lines()))
     low, median, high = report.aspects

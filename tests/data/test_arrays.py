@@ -394,6 +394,7 @@ def with_nan():
         ({"images": with_nan()}, "a.npz:images: expected finite numbers, got nan in image 3"),
         ({"images": np.zeros((9, 8, 9), complex)}, "a.npz:images: expected numbers, got complex"),
         ({"images": np.zeros((9, 8, 9), "U3")}, "a.npz:images: expected numbers, got <U3"),
+        ({"x_train": np.zeros((9, 8, 3))}, r"expected images \[N, H, W\] .* got shape \[9, 8, 3\]"),
         ({"x_train": np.zeros((9, 8))}, r"expected images \[N, H, W\] .* got shape \[9, 8\]"),
         ({"images": np.zeros((9, 3, 8, 8))}, r"expected images \[N, H, W\] .* got shape \[9, 3, 8, 8\]"),
         ({"labels": np.zeros(9)}, "expected an array of images named x_train.* got labels"),

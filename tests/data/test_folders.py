@@ -97,6 +97,69 @@ def test_a_class_that_is_called_train_is_no_split(tmp_path):
     assert (loaded.num_training, loaded.num_validation, loaded.num_test) == (24, 3, 3)
 
 
+@pytest.mark.parametrize("beside", ["train_masks", "extra"])
+def test_one_folder_beside_train_is_left_out_and_named(tmp_path, beside):
+    numbered(tmp_path / "train", 20)
+    numbered(tmp_path / beside, 20, start=30)
+    loaded = data.load(settings(tmp_path))
+    assert {name.split("/")[0] for name in all_names(loaded)} == {"train"}
+    assert f"{beside}/ (20)" in line(loaded, "left out", "beside the folders of the splits")
+
+
+@pytest.mark.parametrize("training", ["", "cats"])
+def test_a_test_folder_without_train_is_the_test_split(tmp_path, training):
+    numbered(tmp_path / training, 20)
+    numbered(tmp_path / "test", 5, start=30)
+    loaded = data.load(settings(tmp_path))
+    assert sorted(loaded.names["test"]) == [f"test/{number:03d}.png" for number in range(30, 35)]
+    assert (loaded.num_training, loaded.num_validation) == (18, 2)
+
+
+def test_a_test_folder_alone_is_not_trained_on(tmp_path):
+    (tmp_path / "train").mkdir()
+    numbered(tmp_path / "test", 20)
+    with pytest.raises(
+        config.UserError, match="expected images to train on beside test/, got none; --data=.*test/ takes"
+    ):
+        data.load(settings(tmp_path))
+
+
+def test_a_split_without_images_is_dealt(tmp_path):
+    numbered(tmp_path / "train", 20)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "notes.txt").write_text("no image")
+    loaded = data.load(settings(tmp_path))
+    assert (loaded.num_training, loaded.num_validation, loaded.num_test) == (16, 2, 2)
+
+
+def test_splits_that_are_made_of_links_are_splits(tmp_path):
+    numbered(tmp_path / "all", 20)
+    for split, numbers in {"train": range(15), "test": range(15, 20)}.items():
+        (tmp_path / split).mkdir()
+        for number in numbers:
+            (tmp_path / split / f"{number:03d}.png").symlink_to(tmp_path / "all" / f"{number:03d}.png")
+    loaded = data.load(settings(tmp_path))
+    assert sorted(loaded.names["test"]) == [f"test/{number:03d}.png" for number in range(15, 20)]
+    assert loaded.num_training + loaded.num_validation == 15
+
+
+def test_links_into_a_hidden_store_arrive(tmp_path):
+    numbered(tmp_path / "images" / ".git" / "objects", 12)
+    for number in range(12):
+        (tmp_path / "images" / f"{number}.png").symlink_to(
+            tmp_path / "images" / ".git" / "objects" / f"{number:03d}.png"
+        )
+    assert len(all_names(data.load(settings(tmp_path / "images")))) == 12
+
+
+def test_labels_that_some_images_lack_are_told(tmp_path):
+    for k, kind in enumerate(("cats", "dogs")):
+        numbered(tmp_path / kind, 10, start=20 * k)
+    numbered(tmp_path, 3, start=50)
+    loaded = data.load(settings(tmp_path))
+    assert loaded.attribute_values == {} and line(loaded, "no labels, for 3 images are in no class folder")
+
+
 @pytest.mark.parametrize("layout", ["images at the top", "one class", "a folder for each image"])
 def test_folders_that_say_nothing_are_no_labels(tmp_path, layout):
     for number in range(20):
@@ -279,7 +342,7 @@ def test_masks_of_0_and_1_in_files_of_8_bits_are_told(tmp_path):
         pixels = np.zeros((H, W), np.uint8)
         pixels[: 1 + number % 9, : 1 + number] = 1
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    assert line(data.load(settings(tmp_path)), "no image has a value above 1 of 255; --white=1 spreads them")
+    assert line(data.load(settings(tmp_path)), "no image is brighter than 1 of 255; --white=1 spreads them")
     spread = data.load(settings(tmp_path, white="1"))
     assert set(np.unique(spread.images("train"))) == {0, 255} and not spread.report.advice
 
@@ -326,14 +389,15 @@ def cartoonset(folder, count=12):
         (folder / f"cs{number:04d}.csv").write_text(rows)
 
 
-def test_a_folder_beside_a_built_in_data_set_is_told(tmp_path, monkeypatch):
+def test_a_folder_beside_a_built_in_data_set_is_told(tmp_path, monkeypatch, capsys):
     from tfvae.data import prepared, sources
 
     monkeypatch.chdir(tmp_path)
     numbered(tmp_path / "avatars", 12)
     monkeypatch.setattr(prepared, "avatars", lambda settings: folders.find(settings, "avatars"))
-    (found,) = sources.find(settings("avatars")).found
-    assert found.startswith("--data=avatars is the data set that comes with tfvae; --data=./avatars takes the folder")
+    sources.find(settings("avatars"))
+    said = capsys.readouterr().out
+    assert said == "--data=avatars is the data set that comes with tfvae; --data=./avatars takes the folder\n"
     assert len(all_names(data.load(settings("./avatars")))) == 12
 
 

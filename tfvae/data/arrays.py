@@ -57,7 +57,10 @@ def _headers(opened):
 
 
 def _is_image_array(header):
-    return len(header.shape) == 3 or (len(header.shape) == 4 and header.shape[-1] in (1, 3, 4))
+    # One RGB image [H, W, 3] is no stack of images that are three pixels wide.
+    return (len(header.shape) == 3 and header.shape[-1] > 4) or (
+        len(header.shape) == 4 and header.shape[-1] in (1, 3, 4)
+    )
 
 
 def _image_shape(header):

@@ -6,6 +6,7 @@ What is left out is counted and named: hidden folders, what this program wrote, 
 import collections
 import functools
 import os
+import re
 import stat
 
 import numpy as np
@@ -33,12 +34,13 @@ class Listing:
 
     Attributes:
         names: Paths of files below the folder, sorted, with '/'.
+        links: Those of them that are links.
         hidden, own, unread, doubled: Folders and files that were left out: hidden, this program's, unreadable, and
             links to what is there already.
     """
 
     def __init__(self, folder):
-        self._folder, self._seen = folder, set()
+        self._folder, self._seen, self.links = folder, set(), set()
         self.names, self.hidden, self.own, self.unread, self.doubled = [], [], [], [], []
         self._walk("")
         self.names.sort()
@@ -73,20 +75,27 @@ class Listing:
             self.hidden.append(name)
         elif is_folder:
             self._walk(name)
-        elif is_file and not (entry.is_symlink() and self._is_below(name)):
-            self.names.append(name)
         elif is_file:
-            self.doubled.append(name)
+            self.names.append(name)
+            if entry.is_symlink():
+                self.links.add(name)
         elif is_there or entry.is_symlink():
             self.unread.append(name)  # A pipe, which to read could take for ever, or a link to nowhere.
 
-    def _is_below(self, name):
-        """Returns whether a link leads to a file below the folder, which comes by its own name."""
-        try:
-            base = os.path.realpath(self._folder)
-            return os.path.realpath(os.path.join(self._folder, name)).startswith(os.path.join(base, ""))
-        except OSError:
-            return False
+    def without_doubles(self, names):
+        """Returns `names` without links to a file that is among them by its own name or by an earlier link."""
+        base = os.path.realpath(self._folder)
+        seen = {os.path.join(base, *name.split("/")) for name in names if name not in self.links}
+        kept = []
+        for name in names:
+            if name in self.links:
+                target = os.path.realpath(os.path.join(base, name))
+                if target in seen:
+                    self.doubled.append(name)
+                    continue
+                seen.add(target)
+            kept.append(name)
+        return kept
 
     def left_out(self):
         """Returns lines that say what was left out."""
@@ -111,14 +120,18 @@ def _first(name):
 
 
 def _split_folders(names):
-    """Returns {split: name of its folder} of the official splits at the top; {} where there is no "train"."""
+    """Returns {split: name of its folder} of the official splits at the top.
+
+    A lone "train" beside several other folders is a class, as of vehicles, unless they go with it by name.
+    """
     tops = sorted({_first(name) for name in names} - {""})
     found = {}
     for split, words in sources.SPLIT_NAMES.items():
         of_split = [top for word in words for top in tops if top.lower() == word]
         if of_split:
             found[split] = of_split[0]
-    return found if "train" in found and (len(found) > 1 or len(tops) == 1) else {}
+    others = [top for top in tops if not top.lower().startswith("train")]
+    return {} if list(found) == ["train"] and len(others) > 1 else found
 
 
 def _single_top(names):
@@ -145,6 +158,14 @@ def _class_labels(classes, rows):
     return sources.Labels({_LABEL: column}, {}, {_LABEL: tuple(sources.one_line(value) for value in values)})
 
 
+def _no_labels(names, classes):
+    """Returns a line where some images are in class folders and others are not: then there are no labels."""
+    outside = sum(not one and decode.is_image_name(name) for name, one in zip(names, classes, strict=True))
+    if not outside or not any(classes):
+        return []
+    return [f"no labels, for {outside:,} images are in no class folder"]
+
+
 def _cartoonset_labels(folder, names, rows):
     """Returns the `Labels` that the csv files beside the images of an unpacked Cartoon Set hold."""
     from tfvae.data import cartoonset  # Here: TensorFlow Datasets takes a second.
@@ -163,7 +184,7 @@ def is_cartoonset(names):
     there = set(names)
     images = [name for name in names if name.endswith(".png")]
     return bool(images) and all(
-        name.rpartition("/")[2].startswith("cs") and f"{name[:-4]}.csv" in there for name in images
+        re.fullmatch(r"cs\d{4,}\.png", name.rpartition("/")[2]) and f"{name[:-4]}.csv" in there for name in images
     )
 
 
@@ -186,13 +207,13 @@ def find(settings, folder):
     """
     folder = os.fspath(folder)
     listing = Listing(folder)
-    names, left_out, found = listing.names, listing.left_out(), []
+    names, left_out, found = listing.names, [], []
     if "." in listing.unread:
         raise config.UserError(f"--data={settings.data}: no permission to read this folder.")
     if listing.unread and settings.strict:
         raise config.UserError(f"--data={settings.data}: cannot be read: {sources.named(listing.unread)}.")
     if not names:
-        more = "; left out: " + "; ".join(left_out) if left_out else ""
+        more = "; left out: " + "; ".join(listing.left_out()) if listing.left_out() else ""
         raise config.UserError(f"--data={settings.data}: expected images in this folder, got none{more}.")
     if is_cartoonset(names):
         found.append("an unpacked Cartoon Set, with its 18 attributes")
@@ -202,11 +223,25 @@ def find(settings, folder):
     else:
         top = _single_top(names)
         names, official, classes, beside = _by_folders(names, top)
+        if official and not len(official["train"]):
+            only = ", ".join(f"{name}/" for name in _split_folders([name[len(top) :] for name in names]).values())
+            raise config.UserError(
+                f"--data={settings.data}: expected images to train on beside {only}, got none; --data={folder}/"
+                f"{top}{only.split(',')[0]} takes these."
+            )
+        kept = set(listing.without_doubles(names))
+        rows = [row for row, name in enumerate(names) if name in kept]
+        numbers = np.full(len(names), -1)
+        numbers[rows] = np.arange(len(rows))
+        official = {split: numbers[indices][numbers[indices] >= 0] for split, indices in official.items()}
+        names, classes = [names[row] for row in rows], [classes[row] for row in rows]
+        found += _no_labels(names, classes)
         if beside:
             kinds = [f"{sources.one_line(name)}/ ({count:,})" for name, count in beside.items() if name]
             kinds += [f"files at the top ({beside['']:,})"] * ("" in beside)
             left_out.append(f"what is beside the folders of the splits: {', '.join(kinds)}")
         labels = functools.partial(_class_labels, classes)
+    left_out = listing.left_out() + left_out
     state = (f"{name}:{_state(os.path.join(folder, name))}" for name in names)
     return sources.Source(
         count=len(names),
@@ -227,13 +262,15 @@ def _by_folders(names, top):
     below = [name[len(top) :] for name in names]
     splits = _split_folders(below)
     beside = collections.Counter()
-    if splits:
+    if "train" in splits:
         inside = [_first(name) in splits.values() for name in below]
         beside.update(_first(name) for name, there in zip(below, inside, strict=True) if not there)
         names = [name for name, there in zip(names, inside, strict=True) if there]
         below = [name[len(top) :] for name in names]
     tops = np.array([_first(name) for name in below], object)
     official = {split: np.flatnonzero(tops == of_split) for split, of_split in splits.items()}
-    if splits:
-        below = [name.partition("/")[2] for name in below]
+    if splits:  # Without a folder of its own, all that is beside the others is to train on.
+        official.setdefault("train", np.flatnonzero(~np.isin(tops.astype(str), list(splits.values()))))
+        in_split = set(splits.values())
+        below = [name.partition("/")[2] if _first(name) in in_split else name for name in below]
     return names, official, [_first(name) for name in below], beside

@@ -204,6 +204,7 @@ def _splits(source, cached, settings):
     rows, digests = cached.facts.rows, np.zeros(source.count, np.uint64)
     digests[rows] = cached.facts.digests
     official = {split: np.intersect1d(indices, rows) for split, indices in source.official.items()} or {"train": rows}
+    official = {split: indices for split, indices in official.items() if len(indices) or split == "train"}
     official, copies = splits.without_copies(official, digests)
     missing = [split for split in ("validation", "test") if split not in official]
     pool = official["train"]
@@ -233,7 +234,7 @@ def load(settings):
     if len(rows["train"]) < settings.batch_size:
         raise config.UserError(
             f"--data={settings.data}: expected at least one batch of {settings.batch_size} training images, got "
-            f"{len(rows['train'])}."
+            f"{len(rows['train'])}; see --batch_size."
         )
     for split in ("validation", "test"):
         if not len(rows[split]):

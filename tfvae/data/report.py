@@ -10,7 +10,7 @@ from tfvae.data import decode, preprocessing
 from tfvae.data import source as sources
 
 _CUT = 0.1  # Mean share of an image that may be cut off without a word.
-_DARK = 16  # Of 255: images that are nowhere brighter look black.
+_DARK = 64  # Of 255: images that are nowhere brighter look black.
 _SHOWN = 10  # Values of an attribute that are shown.
 
 
@@ -100,19 +100,24 @@ def _labels(labels, rows):
     return found
 
 
+_TRANSPARENT = "; where they are transparent, try --background=black or --channels=4"
+
+
 def _advice(facts, used, spec):
     """Returns lines on what may be a mistake in the images `used`, an index into `facts`."""
     total, lines = len(used), []
     blank = int(facts.blank[used].sum())
     digests = facts.digests[used]
     if total > 1 and len(np.unique(digests)) == 1:
-        blank_words = " and of one colour" * bool(blank)
-        lines.append(f"all {total:,} images are alike{blank_words}; try --background=black or --channels=4")
+        lines.append(f"all {total:,} images are alike{' and of one colour' * bool(blank)}{_TRANSPARENT}")
     elif blank:
-        lines.append(f"{blank:,} of {total:,} images are of one colour; try --background=black or --channels=4")
-    if total and facts.levels[1] < _DARK and spec.values is None:
-        brightest = facts.levels[1]
-        lines.append(f"no image has a value above {brightest} of 255; --white={max(brightest, 1)} spreads them")
+        lines.append(f"{blank:,} of {total:,} images are of one colour{_TRANSPARENT}")
+    brightest = facts.levels[1]
+    if brightest < _DARK and spec.values is None:
+        # Of files of 8 bits it is known which value would do.
+        is_known = spec.deep_values is None and "array" not in facts.formats
+        white = f"={max(brightest, 1)} spreads them" if is_known else " and --black may spread them"
+        lines.append(f"no image is brighter than {brightest} of 255; --white{white}")
     cut = preprocessing.cut_share(facts.sizes[used], spec).mean()
     if cut > _CUT:
         lines.append(f"--fit=crop cuts off {cut:.0%} of an image on average; --fit=pad keeps all of it")
@@ -146,7 +151,7 @@ def make(settings, source, cached, rows, labels, lines, copies):
     if doubled:
         parts = np.split(facts.digests[used], np.cumsum([len(of_split) for of_split in rows.values()])[:-1])
         are_apart = sum(len(np.unique(part)) for part in parts) == len(used) - doubled
-        where = "in one split" if are_apart else "in several splits, for there are few different ones"
+        where = "in one split" if are_apart else "in several splits, for official ones have them or few images differ"
         found.append(f"{counted(doubled, 'image')} exactly like another; such images are {where}")
     left_out = list(source.left_out) + lines
     if copies:

@@ -7,7 +7,8 @@ from tfvae.data import folders
 def _avatars(settings, deep_values):
     from tfvae.data import prepared
 
-    return _beside_folder(settings, prepared.avatars(settings))
+    _tell_of_folder(settings)
+    return prepared.avatars(settings)
 
 
 def _cartoonset(settings, deep_values):
@@ -18,7 +19,8 @@ def _cartoonset(settings, deep_values):
         return source._replace(found=(found, *source.found))
     from tfvae.data import prepared
 
-    return _beside_folder(settings, prepared.cartoonset(settings))
+    _tell_of_folder(settings)
+    return prepared.cartoonset(settings)
 
 
 def _tfds(settings, deep_values):
@@ -27,12 +29,11 @@ def _tfds(settings, deep_values):
     return prepared.named(settings)
 
 
-def _beside_folder(settings, source):
-    """Says so where a folder has the name of a data set that comes with the package."""
-    if not config.path_of(settings.data).is_dir():
-        return source
-    line = f"--data={settings.data} is the data set that comes with tfvae; --data=./{settings.data} takes the folder"
-    return source._replace(found=(*source.found, line))
+def _tell_of_folder(settings):
+    """Says so, before the data set is prepared, where a folder has its name."""
+    if config.path_of(settings.data).is_dir():
+        name = settings.data
+        print(f"--data={name} is the data set that comes with tfvae; --data=./{name} takes the folder", flush=True)
 
 
 def _path(settings, deep_values):
