@@ -57,10 +57,10 @@ def _headers(opened):
 
 
 def _is_image_array(header):
-    # One RGB image [H, W, 3] is no stack of images that are three pixels wide.
-    return (len(header.shape) == 3 and header.shape[-1] > 4) or (
-        len(header.shape) == 4 and header.shape[-1] in (1, 3, 4)
-    )
+    shape = header.shape
+    if len(shape) == 3:  # One RGB image [H, W, 3] is no stack of images that are three pixels wide.
+        return not (shape[-1] in (3, 4) and min(shape[:2]) >= 8)
+    return len(shape) == 4 and shape[-1] in (1, 3, 4)
 
 
 def _image_shape(header):
