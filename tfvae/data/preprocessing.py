@@ -104,7 +104,8 @@ def _as_8_bits(image, spec):
     else:
         mode = "L" if image.mode in ("1", "L") else "RGB"
     image = image if image.mode == mode else image.convert(mode)
-    if mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+    # What is transparent is so in a corner, mostly: then alpha need not be looked at as a whole.
+    if mode == "RGBA" and image.getpixel((0, 0))[3] == 255 and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     return _levels(image, spec.values) if spec.values else image
 
