@@ -77,7 +77,7 @@ def premultiplied(straight):
 
 @pytest.fixture
 def straight():
-    """uint8 [4, 8, 8, 4] with straight colours: all alphas, some of which are none, and colours that are none there."""
+    """uint8 [4, 8, 8, 4] with straight colours and all alphas; where alpha is 0, so are the colours."""
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 4), dtype=np.uint8)
     images[1, :4, :, 3], images[1, 4:, :, 3] = 255, 0
     images[2, :4, :, 3], images[2, 4:, :, 3] = 0, 255

@@ -149,7 +149,7 @@ def test_data_without_attributes_leave_those_parts_out(of_arrays, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     before = tmp_path / "evaluation" / "tiny-1"
     before.mkdir(parents=True)
-    for name in ("attributes.png", "somebody's.png"):  # An evaluation of other data, and what is none of it.
+    for name in ("attributes.png", "somebody's.png"):  # An older evaluation's picture, and somebody's.
         (before / name).write_bytes(b"")
     told = run(monkeypatch, capsys, f"--export_dir={folder / 'saved_models'}", *SIZES, "--importance_images=0",
                "--overwrite")  # fmt: skip

@@ -30,7 +30,7 @@ def _attributes(name, parts):
     """Makes attributes of the labels of all splits.
 
     Returns:
-        ({attribute: (column [N] int64, values)}, {what is none: why}).
+        ({attribute: (column [N] int64, values)}, {name of what is not used: why}).
     """
     parts = [part.reshape(len(part), -1) for part in parts]
     if len({part.shape[1] for part in parts}) > 1:
