@@ -11,7 +11,8 @@ least and the most. Files have been read before (they are in the operating syste
 
 - tfvae: `tfvae.data.load` from the call to its return: listing, decoding, compositing, antialiased resize, looking for
   copies, all kept;
-- torch: `DataLoader` with Pillow, one pass; no workers, or one a core (transparency dropped);
+- torch: `DataLoader` with Pillow, one pass; no workers, or one a core (transparency dropped,
+  or, with `on white`, composited as tfvae does);
 - keras: `keras.utils.image_dataset_from_directory`, one pass (no antialiasing; transparency dropped); and with
   `interpolation="area"`, which looks at all pixels, as antialiasing does;
 - Pillow, decoding: the limit: files opened and decoded in as many threads as there are cores, and no more; JPEG files
@@ -183,8 +184,8 @@ class Torch:
         self._peer = Peer([python, script], "--peers: PyTorch or Pillow failed there; see above.")
         self.close = self._peer.close
 
-    def __call__(self, folder, size, workers):
-        answer = self._peer.ask(folder=str(folder), size=size, batch_size=BATCH, workers=workers)
+    def __call__(self, folder, size, workers, on_white=False):
+        answer = self._peer.ask(folder=str(folder), size=size, batch_size=BATCH, workers=workers, on_white=on_white)
         return answer["images"] / answer["seconds"]
 
 
@@ -205,6 +206,9 @@ def ways_of_folder(folder, settings, torch):
     if torch:
         for workers in (0, os.cpu_count()):
             found["cold", f"torch, {workers} workers"] = functools.partial(torch, folder, size, workers)
+            if "transparency" in kind:
+                way = f"torch, {workers} workers, on white"
+                found["cold", way] = functools.partial(torch, folder, size, workers, on_white=True)
     if kind == "JPEG":
         found["training", "tfvae"] = ours.training
     return {(f"500 x 500 {kind}", *key): measure for key, measure in found.items()}

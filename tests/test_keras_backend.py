@@ -18,7 +18,9 @@ def run(*arguments, keras_json=None, home=None, **environment):
     if keras_json:
         (home / "keras.json").write_text(keras_json, encoding="utf-8")
         environment["KERAS_HOME"] = str(home)
-    known = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "KERAS_HOME")}
+    # A command that ran in this process may have set TensorFlow's level, and TensorFlow then writes as it was told.
+    left_out = ("KERAS_BACKEND", "KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL")
+    known = {name: value for name, value in os.environ.items() if name not in left_out}
     return subprocess.run(
         [sys.executable, *arguments], env=known | environment, capture_output=True, text=True, timeout=300
     )

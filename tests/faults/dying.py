@@ -78,8 +78,8 @@ def _after_the_export():
 
     original = serving.export
 
-    def export(*arguments):
-        original(*arguments)
+    def export(*arguments, **named):
+        original(*arguments, **named)
         die()
 
     serving.export = export
