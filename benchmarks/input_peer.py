@@ -1,7 +1,7 @@
 """A PyTorch DataLoader with Pillow, timed on request: `input.py` starts it in the environment `peers`.
 
-Each line of standard input is {"folder", "size", "batch_size", "workers", "on_white"} in JSON; the answer is {"seconds",
-"images"}.
+Each line of standard input is {"folder", "size", "batch_size", "workers", "on_white"} in JSON; the answer is
+{"seconds", "images"}.
 """
 
 import json

@@ -29,8 +29,8 @@ def timed(owner, name, seconds):
 
 
 def main(settings, _):
-    from tfvae import VAE, data, evaluation, serving, training
-    from tfvae.training import callbacks, checkpoints, ratios
+    from tfvae import VAE, data, evaluation, samplers, serving, training
+    from tfvae.training import callbacks, checkpoints
 
     seconds = collections.defaultdict(list)
     seconds["imports"].append(time.perf_counter() - BEGAN)
@@ -41,7 +41,7 @@ def main(settings, _):
         "records and pictures": (callbacks.Records, "on_epoch_end"),
         "checkpoint": (checkpoints, "save"),
         "test images measured": (evaluation, "measure"),
-        "choice between candidates learned": (ratios, "make"),
+        "sampler fitted": (samplers, "make"),
         "export": (serving, "export"),
     }
     for part, (owner, name) in parts.items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import os
 import re
 import sys
 import textwrap
@@ -68,14 +69,32 @@ def parse(settings_class, argv):
     Raises:
         config.UserError: If a flag is unknown, of the wrong type or out of bounds.
     """
-    flag_values, rest = _parsed(settings_class, _with_files(settings_class, argv, []))
+    argv, retired = _current(settings_class, _with_files(settings_class, argv, []))
+    flag_values, rest = _parsed(settings_class, argv)
+    if retired:
+        print(f"no longer used: {', '.join(retired)}", file=sys.stderr)
     return _read(settings_class, flag_values), rest
+
+
+def _current(settings_class, argv):
+    """Returns (`argv` as this version takes it, the flags of earlier versions that were left out)."""
+    arguments, found, retired = iter(argv), [], {}
+    for argument in arguments:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if argument == "--" or not argument.startswith("-"):
+            found += [argument, *(arguments if argument == "--" else ())]
+        elif name in settings_class.RETIRED:
+            retired[f"--{name}"] = value if equals else next(arguments, "")
+        else:
+            found.append(f"--{name}={settings_class.RENAMED.get((name, value), value)}" if equals else argument)
+    return found, list(retired)
 
 
 def _parsed(settings_class, argv):
     """Returns (absl's values of flags, the arguments that are no flags), of arguments without flagfiles."""
     if any(re.match("--?undefok(=|$)", argument) for argument in argv):  # absl's own: misspelt flags would be ignored.
         raise config.UserError("Unknown command line flag 'undefok'.")
+    argv = _current(settings_class, argv)[0]
     flag_values = flags.FlagValues()
     _define(settings_class, flag_values)
     flag_values.set_gnu_getopt(True)
@@ -198,6 +217,9 @@ def run(settings_class, main, files=(0, 0)):
         main(settings, rest)
     except config.UserError as error:
         sys.exit(f"error: {_one_line(error)}")
+    except BrokenPipeError:  # Whoever reads what is printed has closed it, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         sys.exit(f"error: {_one_line(error)}")
     except MemoryError as error:

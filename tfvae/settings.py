@@ -5,6 +5,7 @@ Nothing here imports TensorFlow. The settings of each command are in `config`.
 
 import dataclasses
 import re
+import types
 
 
 class UserError(ValueError):
@@ -56,9 +57,16 @@ def _complaint(value, field):
 class Settings:
     """Base of all settings: checks each field against its bounds.
 
+    Attributes:
+        RETIRED: Names of settings of earlier versions that have no effect any more; command lines still take them.
+        RENAMED: {(name, value of an earlier version): its value now}.
+
     Raises:
         UserError: If a value is of the wrong type or out of bounds; the message names the flag.
     """
+
+    RETIRED = ()
+    RENAMED = types.MappingProxyType({})
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -67,6 +67,36 @@ def test_official_splits_and_class_folders_are_those_of_the_folder(tmp_path):
         np.testing.assert_array_equal(loaded.attributes[split]["class"], expected)
 
 
+@pytest.mark.parametrize(("train", "validation", "test"), [
+    ("training_set", "validation_set", "test_set"),
+    ("train2017", "val2017", "test2017"),
+    ("Train Images", "dev", "Test"),
+])  # fmt: skip
+def test_folders_of_splits_go_by_many_names(tmp_path, train, validation, test):
+    for start, (name, count) in enumerate({train: 5, validation: 2, test: 3}.items()):
+        write(tmp_path / name, *(f"{n}.png" for n in range(count)), start=100 * start)
+    loaded = data.load(settings(tmp_path))
+    assert (loaded.num_training, loaded.num_validation, loaded.num_test) == (5, 2, 3)
+    assert {name.split("/")[0] for name in loaded.names["test"]} == {test}
+
+
+def test_folders_of_splits_below_classes_are_told(tmp_path):
+    for start, name in enumerate(("cats/train", "cats/test", "dogs/train", "dogs/test")):
+        write(tmp_path / name, *(f"{n}.png" for n in range(5)), start=100 * start)
+    loaded = data.load(settings(tmp_path))
+    assert "cats/test, cats/train, dogs/test, dogs/train lie below other folders" in line(loaded, "no splits")
+
+
+def test_whole_numbers_beside_floats_are_told(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(6):
+        pixels = random.random((H, W), np.float32)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.tif")
+        Image.fromarray((4000 * pixels).astype(np.uint16)).save(tmp_path / f"{number}.png")
+    with pytest.warns(UserWarning, match="files of whole numbers lie beside files of floats: all are ranged alike"):
+        data.load(settings(tmp_path))
+
+
 @pytest.mark.parametrize("word", ["val", "valid", "validation", "VALID"])
 def test_a_missing_split_alone_is_dealt(tmp_path, word):
     numbered(tmp_path / "train", 20)
@@ -265,10 +295,12 @@ def test_a_damaged_image_is_named_and_left_out_or_refused(tmp_path, cache_kind):
     (tmp_path / "images" / "text.png").write_bytes(b"This is no image, whatever its name says.\n")
     Image.new("RGB", (31, 31)).save(tmp_path / "images" / "large.png")
     chosen = settings(tmp_path / "images", cache=cache_kind, max_pixels=900)
-    with pytest.warns(UserWarning, match="3 of 15 images cannot be decoded .*: cut.png, large.png, text.png; they are"):
+    large = r"large.png \(expected at most 900 pixels, got more\)"
+    words = rf"3 of 15 images cannot be decoded .*: cut.png \(.+\), {large}, text.png"
+    with pytest.warns(UserWarning, match=words + "; they are"):
         loaded = data.load(chosen)
     assert len(all_names(loaded)) == 12
-    with pytest.raises(config.UserError, match="3 of 15 images cannot be decoded .*: cut.png, large.png, text.png.$"):
+    with pytest.raises(config.UserError, match=words + ".$"):
         data.load(dataclasses.replace(chosen, strict=True))
 
 

@@ -102,6 +102,7 @@ def test_avatars_are_measured_by_every_measure(of_avatars, tmp_path, monkeypatch
     groups = found["measures"]
     assert list(groups) == [
         "likelihood of test images",
+        "codes drawn at std 1",
         "reconstruction of test images",
         "samples, std 0.8",
         "samples, std 1",
@@ -122,6 +123,10 @@ def test_avatars_are_measured_by_every_measure(of_avatars, tmp_path, monkeypatch
     assert likelihood["elbo"]["value"] == pytest.approx(
         -likelihood["distortion"]["value"] - likelihood["rate"]["value"], rel=1e-6
     )
+    assert likelihood["sampler_elbo"]["value"] == pytest.approx(
+        -likelihood["distortion"]["value"] - likelihood["sampler_rate"]["value"], rel=1e-6
+    )
+    assert 0 <= groups["codes drawn at std 1"]["told_apart"]["value"] <= 1
     assert likelihood["log_prob_3"]["value"] >= likelihood["log_prob_1"]["value"]
     assert "walks" in told and "psnr" in told and "out/report.html" in told
     pictures = {path.name for path in (tmp_path / "out").glob("*.png")}

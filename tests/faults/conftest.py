@@ -7,6 +7,7 @@ from PIL import Image
 from tfvae import config, training
 
 TINY = {"image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 3, "jit": False, "prior": "normal"}
+TINY |= {"sampler": "prior"}  # The fit of a sampler takes longer than such a training.
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,7 @@ def test_flagfiles_are_read_where_they_are_named(tmp_path):
 @pytest.mark.parametrize(
     "flag, expected",
     {
-        "refine=1.5": "a whole number, got '1.5'",
+        "width=1.5": "a whole number, got '1.5'",
         "jit=maybe": "true or false, got 'maybe'",
         "lr=fast": "a number, got",
     }.items(),

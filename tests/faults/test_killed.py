@@ -18,7 +18,7 @@ from tfvae import commandline, config, serving, training
 ROOT = pathlib.Path(__file__).parent.parent.parent
 TINY = {
     "data": "cartoonset10k", "image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 5, "jit": False,
-    "prior": "normal", "steps_per_execution": 1, "name": "run",
+    "prior": "normal", "sampler": "prior", "steps_per_execution": 1, "name": "run",
 }  # fmt: skip
 
 

@@ -106,15 +106,17 @@ def test_a_run_is_exported_to_where_it_was_to_be(begun, no_export, tmp_path, mon
     assert version == tmp_path / "export_dir" / "run" / "1"
 
 
-def test_an_export_that_needs_data_that_are_gone_says_so(whole, tmp_path, no_export):
+def test_an_export_that_needs_data_that_are_gone_says_so(whole, tmp_path, no_export, capsys):
     run = tmp_path / "runs_dir" / "run"
     shutil.copytree(whole, run)
     flags = (run / "flags.cfg").read_text().replace("--data=", f"--data={tmp_path}/gone", 1)
     (run / "flags.cfg").write_text(flags)
     settings = config.ExportConfig(name="run", runs_dir=str(run.parent), export_dir=str(tmp_path / "export_dir"))
     with pytest.raises(config.UserError, match=f"the data of {run} are needed for this: --data"):
-        training.export_run(dataclasses.replace(settings, candidates=2))
+        training.export_run(dataclasses.replace(settings, sampler="matching"))
+    (run / "flags.cfg").write_text(flags.replace("--sampler=prior", "--sampler=matching"))
     training.export_run(settings)
+    assert "goes on with --sampler=prior: the data of" in capsys.readouterr().err
 
 
 def test_damaged_records_are_told_and_the_run_goes_on(begun, no_export, capsys):

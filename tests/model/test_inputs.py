@@ -121,6 +121,7 @@ def test_anything_else_is_refused_in_one_line(vae, name):
     calls += [lambda: vae.fit(IMAGES, validation_data=parts if len(parts) > 1 else parts[0], verbose=0)]
     calls += [lambda: vae.evaluate(Items(*parts), verbose=0)]
     calls += [lambda: vae.fit(dataset(*parts), verbose=0)] * (name != "one image")
+    calls += [lambda: vae.train_on_batch(*parts), lambda: vae.test_on_batch(*parts)]
     before = [variable.numpy() for variable in vae.trainable_variables]
     for call in calls:
         with pytest.raises(ValueError, match=message) as error:

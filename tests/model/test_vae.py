@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tfvae import config, model
 from tfvae.model import build
-from tfvae.model.posteriors import DiagonalGaussian
 
 SHAPE = (9, 14, 3)
 IMAGES = np.random.default_rng(0).random((4, *SHAPE), dtype=np.float32)
@@ -57,20 +56,6 @@ def test_a_sigma_for_each_channel_trains_saves_and_reloads(likelihood, tmp_path)
     np.testing.assert_array_equal(
         keras.saving.load_model(tmp_path / "vae.keras").likelihood.sigma, vae.likelihood.sigma
     )
-
-
-def test_refining_goes_to_and_fro_between_latents_and_images():
-    class Linear:
-        """An encoder and a decoder that are matrices: each time multiplies latents by their product."""
-
-        encoder_matrix, decoder_matrix = np.random.default_rng(1).normal(size=(2, 3, 3))
-        encode = staticmethod(lambda images: DiagonalGaussian(images @ Linear.encoder_matrix, None))
-        decode = staticmethod(lambda latents: latents @ Linear.decoder_matrix)
-
-    latents = np.random.default_rng(2).normal(size=(4, 3))
-    for times in range(4):
-        power = np.linalg.matrix_power(Linear.decoder_matrix @ Linear.encoder_matrix, times)
-        np.testing.assert_allclose(model.VAE.refine(Linear, latents, times), latents @ power)
 
 
 @pytest.mark.parametrize("objective", [{}, {"objective": "beta", "beta": 3.0}, {"objective": "free_bits"}])

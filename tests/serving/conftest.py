@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import session
 
-from tfvae import config, model, serving
+from tfvae import config, model, samplers, serving
 
 
 class Exported(NamedTuple):
@@ -16,21 +16,19 @@ class Exported(NamedTuple):
     settings: config.TrainConfig
     served: serving.Served
     test_images: np.ndarray  # uint8 [n, H, W, C]
-
-    def draw(self, latents):
-        """Returns the images that latents [B, Z] of the prior, or of a walk between its ends, are drawn as."""
-        return self.vae.decode(self.vae.refine(latents, self.settings.refine))
+    sampler: object  # One of `tfvae.samplers`.
 
 
 VARIANTS = {
     "colour": ((12, 10, 3), {"network": "convolutional", "background": "red"}),
-    "grey": ((9, 13, 1), {"network": "residual", "prior": "normal", "fit": "pad", "refine": 0}),
+    "grey": ((9, 13, 1), {"network": "residual", "prior": "normal", "fit": "pad"}),
     "mixture": (
         (8, 8, 3),
-        {"network": "convolutional", "prior": "mixture", "likelihood": "logistic_mixture", "refine": 0},
+        {"network": "convolutional", "prior": "mixture", "likelihood": "logistic_mixture"},
     ),
+    "matching": ((8, 8, 3), {"network": "convolutional", "prior": "normal"}),
 }
-USUAL = ["colour", "grey"]  # For all tests; "mixture" for those that look into its signatures.
+USUAL = ["colour", "grey"]  # For all tests; the others for those that look into what codes are drawn from.
 
 
 def make(variant, base_dir):
@@ -44,7 +42,13 @@ def make(variant, base_dir):
     last = vae.encoder.trainable_variables[-2]  # A fresh encoder gives all images almost one code.
     last.assign(last * np.where(np.arange(last.shape[-1]) < settings.latent_dim, 20.0, 1.0).astype(np.float32))
     test_images = random.integers(0, 256, (18, *image_shape), dtype=np.uint8)
-    return Exported(vae, settings, serving.Served(serving.export(vae, settings, base_dir, test_images)), test_images)
+    sampler = vae.prior
+    if variant == "matching":
+        sampler = samplers.ContinuousFlow(settings.latent_dim, units=16, blocks=1)
+        for weight in sampler.last.trainable_variables:  # A fresh flow is an affine map.
+            weight.assign(random.normal(0, 0.1, weight.shape).astype(np.float32))
+    version = serving.export(vae, settings, base_dir, test_images, sampler=sampler)
+    return Exported(vae, settings, serving.Served(version), test_images, sampler)
 
 
 @pytest.fixture(scope="session", params=USUAL)

@@ -95,6 +95,7 @@ def example_inputs(served, rows=3):
         "to_base": latents,
         "from_base": {"noise": latents["latents"]},
         "refine": latents,
+        "sampler_log_prob": latents,
         "prepare_bytes": {"image_bytes": files},
         "log_prob": {"images": images, **latents},
     }

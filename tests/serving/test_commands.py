@@ -185,7 +185,7 @@ def test_a_seed_draws_the_same_images_whatever_their_number(command, exported, f
         assert np.abs(image - pixels(folder / "many" / name)).max() < 1.5 / 255
     assert not np.array_equal(pixels("three/00000.png"), pixels("other/00000.png"))
     command("generate", "--num_images=1", "--seed=5", "--std=0", "--output=typical.png")
-    assert shown("typical.png", exported.draw(exported.vae.prior.from_base(np.zeros((1, 4), np.float32)))[0])
+    assert shown("typical.png", exported.vae.decode(exported.sampler.from_base(np.zeros((1, 4), np.float32)))[0])
 
 
 def test_reconstruct_shows_originals_above_reconstructions(command, exported, folder):

@@ -46,6 +46,7 @@ def test_the_signatures_are_those_of_the_contract(exported):
         "to_base": ({"latents"}, {"noise"}),
         "from_base": ({"noise"}, {"latents"}),
         "refine": ({"latents"}, {"latents"}),
+        "sampler_log_prob": ({"latents"}, {"log_prob"}),
         "prepare_bytes": ({"image_bytes"}, {"images"}),
         "log_prob": ({"images", "latents"}, {"log_likelihood", "log_prior", "squared_error"}),
     }

@@ -210,7 +210,8 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
     holds("decoded.json", "predictions", served.decode(means))
     holds("noise.json", "predictions", served.to_base(means))
     holds("latents_again.json", "predictions", means)
-    holds("refined.json", "predictions", served.refine(means))
+    holds("refined.json", "predictions", served.call("refine", latents=means)["latents"])
+    holds("density.json", "predictions", served.sampler_log_prob(means))
     holds("prepared.json", "outputs", images[:1])
     for name in ("serving_default", "reconstruct"):
         holds(f"{name}.json", "outputs", served.reconstruct(images[:1]))
@@ -229,6 +230,7 @@ def test_the_documentations_commands_run_as_they_stand(rest, tmp_path):
         "decode",
         "to_base",
         "refine",
+        "sampler_log_prob",
     }
     assert called == set(example_inputs(served))
 

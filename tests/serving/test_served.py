@@ -1,6 +1,8 @@
 """Which export is meant, what is wrong with it, and any number of rows."""
 
 import os
+import subprocess
+import sys
 
 import image_files
 import numpy as np
@@ -138,3 +140,21 @@ def test_the_exports_own_test_images_are_read_as_they_are(exported, tmp_path, mo
 def preprocessing_of(content, spec):
     with decode.limits(1_000_000):
         return preprocessing.prepare(decode.open_image(content, 1_000_000, spec.shape[:2]), spec) / np.float32(255)
+
+
+@pytest.mark.parametrize("exported", ["matching", "mixture", "colour"], indirect=True)
+def test_a_process_that_compiles_by_itself_draws_the_same_images(exported, tmp_path):
+    code = (
+        "import sys, numpy\n"
+        "from tfvae import serving\n"
+        "served = serving.Served(sys.argv[1])\n"
+        "images, latents = served.generate(serving.seeds(3, 0, 8), 0.8)\n"
+        "numpy.savez(sys.argv[2], images=images, latents=latents)"
+    )
+    flags = {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit --tf_xla_min_cluster_size=1"}
+    command = [sys.executable, "-c", code, exported.served.path, tmp_path / "drawn.npz"]
+    subprocess.run(command, env=os.environ | flags, check=True, timeout=300, capture_output=True)
+    images, latents = exported.served.generate(serving.seeds(3, 0, 8), 0.8)
+    with np.load(tmp_path / "drawn.npz") as drawn:
+        np.testing.assert_allclose(drawn["latents"], latents, atol=1e-3)
+        np.testing.assert_allclose(drawn["images"], images, atol=1e-3)

@@ -10,11 +10,12 @@ import tensorflow as tf
 from PIL import Image
 
 from tfvae import config, model, serving
+from tfvae import noise as noises
 from tfvae.data.preprocessing import ImageSpec
 from tfvae.serving.paths import decided, slerp, wipe, wiped
 from tfvae.serving.signatures import encode_png, signatures
 
-every_prior = pytest.mark.parametrize("exported", ["colour", "grey", "mixture"], indirect=True)
+every_sampler = pytest.mark.parametrize("exported", ["colour", "grey", "mixture", "matching"], indirect=True)
 
 
 def spec_of(vae):
@@ -78,24 +79,21 @@ def test_log_prob_is_that_of_the_bound(exported, images, random):
     np.testing.assert_allclose(found.squared_error, ((images - answer) ** 2).sum(axis=(1, 2, 3)), rtol=1e-4)
 
 
-@every_prior
+@every_sampler
 def test_an_image_is_drawn_from_its_own_seed(exported):
     seeds, std = serving.seeds(5, 0, 3), [0.0, 0.5, 1.0]
-    noise = np.stack([tf.random.stateless_normal([4], seed, alg="philox") for seed in seeds])
+    noise = noises.normal(seeds, 4).numpy()
     images, latents = exported.served.generate(seeds, std)
-    drawn = exported.vae.prior.from_base(np.float32(std)[:, None] * noise)
-    close(latents, exported.vae.refine(drawn, exported.settings.refine))
+    close(latents, exported.sampler.draw(np.float32(std)[:, None] * noise, np.float32(std)))
     close(images, exported.vae.decode(latents))
     assert np.ptp(images, axis=0).max() > 0.01
     assert np.ptp(noise, axis=0).min() > 0.01  # Seeds that differ in the image's number differ in the noise.
 
 
-@every_prior
+@every_sampler
 def test_noise_of_many_seeds_is_standard_normal(exported):
-    # Without refining, which would move what is drawn.
-    generate, _ = signatures(exported.vae, spec_of(exported.vae), refine=0)["generate"]
-    latents = generate(tf.constant(serving.seeds(1, 0, 4000)), tf.ones(4000))["latents"]
-    noise = np.asarray(exported.vae.prior.to_base(latents))
+    latents = exported.served.generate(serving.seeds(1, 0, 4000), 1.0)[1]
+    noise = np.asarray(exported.sampler.to_base(latents))
     assert np.abs(noise.mean(0)).max() < 0.07 and np.abs(noise.std(0) - 1).max() < 0.05
     assert np.abs(np.corrcoef(noise.T) - np.eye(4)).max() < 0.07
 
@@ -140,19 +138,19 @@ def test_walks_begin_and_end_at_the_reconstructions(exported, images):
     close(served.interpolate(images, others, np.ones(3)), served.reconstruct(others))
 
 
-@every_prior
+@every_sampler
 @pytest.mark.parametrize("space", ["base", "latent"])
 @pytest.mark.parametrize("path", ["spherical", "linear"])
 def test_walks_of_every_path_and_space(exported, images, path, space):
-    served, prior = exported.served, exported.vae.prior
+    served, sampler = exported.served, exported.sampler
     walk = served.walk(images[0], images[1], 5, path, space)
     close(walk[[0, -1]], served.reconstruct(images[:2]))
     ends = exported.vae.encode(images[:2]).mean
-    ends = prior.to_base(ends).numpy() if space == "base" else ends.numpy()
+    ends = sampler.to_base(ends).numpy() if space == "base" else ends.numpy()
     quarter = numpy_slerp(*ends, 0.25) if path == "spherical" else 0.75 * ends[0] + 0.25 * ends[1]
     latents = np.float32(quarter)[np.newaxis]
-    close(walk[1:2], exported.draw(prior.from_base(latents) if space == "base" else latents))
-    functions = signatures(exported.vae, spec_of(exported.vae), refine=exported.settings.refine, way=(path, space))
+    close(walk[1:2], exported.vae.decode(sampler.from_base(latents) if space == "base" else latents))
+    functions = signatures(exported.vae, spec_of(exported.vae), sampler=sampler, way=(path, space))
     pairs = [np.repeat(images[number : number + 1], 5, axis=0) for number in (0, 1)]
     close(functions["interpolate"][0](*pairs, np.float32([0, 0.25, 0.5, 0.75, 1]))["images"], walk)
 
@@ -172,25 +170,31 @@ def test_walks_that_there_are_not(exported, images, wrong):
         exported.served.walk(images[0], images[1], *wrong)
 
 
-@every_prior
+@every_sampler
 def test_noise_and_latents_are_each_others(exported, random):
     noise = random.normal(size=(3, 4)).astype(np.float32)
     latents = exported.served.from_base(noise)
-    close(latents, exported.vae.prior.from_base(noise))
-    np.testing.assert_allclose(exported.served.to_base(latents), noise, atol=1e-4)
+    close(latents, exported.sampler.from_base(noise))
+    np.testing.assert_allclose(exported.served.to_base(latents), noise, atol=1e-3)
 
 
-def test_latents_are_refined_as_the_settings_say(exported, random):
+@every_sampler
+def test_the_density_that_is_drawn_from(exported, random):
     latents = random.normal(size=(3, 4)).astype(np.float32)
-    expected = latents
-    for _ in range(exported.settings.refine):
-        expected = exported.served.encode(exported.served.decode(expected)).mean
-    close(exported.served.refine(latents), expected)
+    np.testing.assert_allclose(exported.served.sampler_log_prob(latents), exported.sampler.log_prob(latents), rtol=1e-4)
 
 
-@every_prior
+def test_latents_are_refined_once(exported, random):
+    latents = random.normal(size=(3, 4)).astype(np.float32)
+    expected = exported.served.encode(exported.served.decode(latents)).mean
+    close(exported.served.call("refine", latents=latents)["latents"], expected)
+
+
+@every_sampler
 @pytest.mark.parametrize(
-    "name", ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base", "refine", "log_prob"]
+    "name",
+    ["reconstruct", "encode", "generate", "decode", "interpolate", "to_base", "from_base", "refine", "log_prob"]
+    + ["sampler_log_prob"],
 )
 def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
     inputs = {
@@ -201,6 +205,7 @@ def test_a_row_is_answered_from_itself_alone(exported, images, name, random):
         "to_base": {"latents": random.normal(size=(3, 4))},
         "from_base": {"noise": random.normal(size=(3, 4))},
         "refine": {"latents": random.normal(size=(3, 4))},
+        "sampler_log_prob": {"latents": random.normal(size=(3, 4))},
         "interpolate": {"images_a": images, "images_b": images[::-1], "weight": [0.1, 0.5, 0.7]},
         "log_prob": {"images": images, "latents": random.normal(size=(3, 4))},
     }[name]

@@ -17,6 +17,7 @@ from tfvae import config, serving, training
 from tfvae.training import callbacks, checkpoints
 
 TINY = {"image_size": 8, "width": 4, "latent_dim": 2, "epochs": 2, "batch_size": 3, "jit": False, "prior": "normal"}
+TINY["sampler"] = "prior"  # The fit of another takes longer than such a training.
 TINY["steps_per_execution"] = 1  # So that a test can stop between any two steps.
 
 

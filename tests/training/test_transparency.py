@@ -48,8 +48,7 @@ def export(tmp_path_factory):
             lr=1e-3,
             lr_end=1e-4,
             ema=0.0,
-            candidates=1,
-            refine=0,
+            sampler="prior",
             jit=False,
             **places,
         )

@@ -25,7 +25,7 @@ class GenerateConfig(ServedConfig):
     """`python -m tfvae.generate`: new images."""
 
     num_images: int = option(64, "How many images.", at_least=1, at_most=10_000_000)
-    std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
+    std: float = option(0.8, "Standard deviation of the Gaussian noise that is drawn.", at_least=0.0, at_most=10.0)
     seed: int = option(
         0, "Seed of the noise: image number i of a seed is always the same.", at_least=0, at_most=2**31 - 1
     )
@@ -56,7 +56,7 @@ class EvaluateConfig(PathConfig, ServedConfig):
     )
     data_dir: str = option("", "Folder for prepared data; empty: $TFDS_DATA_DIR, else ~/tensorflow_datasets.")
     runs_dir: str = option("runs", "Folder of the training runs: the report shows the learning curve of NAME.")
-    std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
+    std: float = option(0.8, "Standard deviation of the Gaussian noise that is drawn.", at_least=0.0, at_most=10.0)
     num_images: int = option(1000, "Samples, and held-out images of each split, at most.", at_least=20,
                              at_most=1_000_000)  # fmt: skip
     num_walks: int = option(50, "Walks between test images.", at_least=1, at_most=100_000)
@@ -83,7 +83,7 @@ class ClientConfig(Settings):
     version: int = option(0, "Version of the model; 0: the newest that is served.", at_least=0)
     timeout: float = option(60.0, "Longest wait for the next part of an answer, seconds.", above=0.0, at_most=86_400.0)
     num_images: int = option(16, "How many images `generate` asks for.", at_least=1, at_most=10_000)
-    std: float = option(0.8, "Standard deviation of the prior's Gaussian noise.", at_least=0.0, at_most=10.0)
+    std: float = option(0.8, "Standard deviation of the Gaussian noise that is drawn.", at_least=0.0, at_most=10.0)
     seed: int = option(0, "Seed of the noise.", at_least=0, at_most=2**31 - 1)
     steps: int = option(11, "Images in a walk, both ends included.", at_least=2, at_most=1000)
     output: str = option("", "File or folder to write; empty: named after the action.")

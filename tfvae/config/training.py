@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import types
 
 from tfvae.config.paths import check_name, path_of
 from tfvae.config.walks import PATHS, SPACES, PathConfig
@@ -110,13 +111,19 @@ _NEEDS = {
     "sigma": ("likelihood", "gaussian_fixed"),
     "sigmas": ("likelihood", "gaussian", "gaussian_optimal"),
     "logistics": ("likelihood", "logistic_mixture"),
-    "components": ("prior", "mixture"),  # Or --sampler=aggregate.
+    "components": ("prior", "mixture"),  # Or --sampler=mixture.
 }
+SAMPLERS = ("matching", "mixture", "prior")
+# Of version 0.1, which drew several codes for an image, and encoded and decoded them again.
+_RETIRED = ("candidates", "refine")
+_RENAMED = types.MappingProxyType({("sampler", "aggregate"): "mixture"})
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Settings):
     """The parts of the model and their sizes."""
+
+    RETIRED, RENAMED = _RETIRED, _RENAMED
 
     network: str = option("residual", "Encoder and decoder.", choices=("residual", "convolutional"))
     width: int = option(
@@ -140,26 +147,13 @@ class ModelConfig(Settings):
         choices=("flow", "mixture", "normal"),
     )
     sampler: str = option(
-        "prior",
-        "What an export draws codes from: the prior, or aggregate, a mixture of --components Gaussians that is fitted "
-        "to the codes of the training images after training.",
-        choices=("prior", "aggregate"),
+        "matching",
+        "What an export draws codes from: matching, a continuous flow that is fitted to the codes of the training "
+        "images after training (of fewer than 1,000 images, whichever of all three fits the validation images best); "
+        "mixture, of --components Gaussians, fitted likewise; or prior, the one that was trained.",
+        choices=SAMPLERS,
     )
-    refine: int = option(
-        2,
-        "Times that an export encodes what it has drawn, and what lies on a spherical or linear walk, and decodes it "
-        "again: what lies between images moves onto one.",
-        at_least=0,
-        at_most=100,
-    )
-    candidates: int = option(
-        8,
-        "Codes that an export draws for each new image, of which it takes one: a network that is trained for it after "
-        "training prefers what is drawn too seldom. 1, or fewer than 1,000 training images: no choice.",
-        at_least=1,
-        at_most=64,
-    )
-    components: int = option(10, "Gaussians of --prior=mixture and of --sampler=aggregate.", at_least=1, at_most=1000)
+    components: int = option(10, "Gaussians of --prior=mixture and of --sampler=mixture.", at_least=1, at_most=1000)
     objective: str = option("elbo", "What is maximised.", choices=("elbo", "beta", "free_bits"))
     beta: float = option(1.0, "Weight of the rate under --objective=beta; 1 is the ELBO (but see --beta_scaled).",
                          at_least=0.0, at_most=1e9)  # fmt: skip
@@ -182,7 +176,7 @@ class ModelConfig(Settings):
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name, (other, *values) in _NEEDS.items():
             got = getattr(self, other)
-            fitted = name == "components" and self.sampler == "aggregate"
+            fitted = name == "components" and self.sampler == "mixture"
             if getattr(self, name) != defaults[name] and got not in values and not fitted:
                 raise UserError(f"--{name} needs --{other}={' or '.join(values)}, got --{other}={got}.")
 
@@ -232,6 +226,8 @@ class TrainConfig(PathConfig, DataConfig, ModelConfig):
 class ExportConfig(Settings):
     """`python -m tfvae.export`: exports a run's last checkpoint again."""
 
+    RETIRED, RENAMED = _RETIRED, _RENAMED
+
     name: str = option("", "Name of the run; empty: the newest.")
     runs_dir: str = option("runs", "Folder of the training runs.")
     export_dir: str = option("saved_models", "Folder of the exported models.")
@@ -240,22 +236,9 @@ class ExportConfig(Settings):
     )
     sampler: str = option(
         "as_trained",
-        "What the export draws codes from: as_trained (the run's own setting), prior, or aggregate (needs the run's "
-        "data, to fit a mixture to its codes).",
-        choices=("as_trained", "prior", "aggregate"),
-    )
-    refine: int = option(
-        -1,
-        "Times that what is drawn is encoded and decoded again; -1: the run's own setting.",
-        at_least=-1,
-        at_most=100,
-    )
-    candidates: int = option(
-        0,
-        "Codes that are drawn for each new image, of which one is taken; 0: the run's own setting. More than 1 need "
-        "the run's data.",
-        at_least=0,
-        at_most=64,
+        "What the export draws codes from: as_trained (the run's own setting), matching or mixture (both need the "
+        "run's data, to be fitted to its codes), or prior.",
+        choices=("as_trained", *SAMPLERS),
     )
     path: str = option(
         "as_trained",

@@ -21,7 +21,7 @@ class PathConfig(Settings):
     )
     space: str = option(
         "",
-        "Where a spherical or linear walk runs: base (also if empty), the prior's Gaussian noise, or latent.",
+        "Where a spherical or linear walk runs: base (also if empty), the sampler's Gaussian noise, or latent.",
         choices=("", *SPACES),
     )
 

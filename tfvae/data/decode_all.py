@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import math
 import os
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +110,7 @@ class _Decoding:
         self._digests = np.zeros(source.count, np.uint64)
         self._blank = np.zeros(source.count, bool)
         self._formats, self._problems, self._values, self._levels = collections.Counter(), {}, None, (255, 0)
+        self._are_mixed = False
 
     def run(self):
         """Returns the `Facts`."""
@@ -122,6 +124,8 @@ class _Decoding:
                 again = {answer.index for answer in deep}
                 items = ((index, image) for index, image in self._source.stream() if index in again)
                 self._pass(items, len(again))
+        if self._are_mixed:  # Here: within the limits, warnings are for nobody.
+            warnings.warn("files of whole numbers lie beside files of floats: all are ranged alike", stacklevel=3)
         rows = np.flatnonzero(self._arrived)
         facts = self._sizes[rows], self._digests[rows], self._blank[rows]
         return Facts(rows, *facts, dict(self._formats), self._problems, self._levels, self._values)
@@ -129,8 +133,9 @@ class _Decoding:
     def _found(self, answers, name):
         """Chooses the range of the values that were looked at, and keeps it in the spec under `name`."""
         lowest, highest = (extreme(answer.extrema[k] for answer in answers) for k, extreme in enumerate((min, max)))
-        # The widest of the types: 16-bit files may lie beside floats.
-        dtype = np.result_type(*{answer.dtype for answer in answers})
+        types = {answer.dtype for answer in answers}
+        self._are_mixed = len({dtype.kind == "f" for dtype in types}) > 1
+        dtype = np.result_type(*types)
         found, is_usual = value_range.choose(dtype, lowest, highest, self._settings)
         self.spec = self.spec._replace(**{name: found})
         self._values = None if is_usual else (found.black, found.white)

@@ -119,6 +119,12 @@ def _first(name):
     return name.partition("/")[0] if "/" in name else ""
 
 
+def _split_of(folder):
+    """Returns the split that a folder's name says, such as train, Training_set or val2017; None where it says none."""
+    stem = re.sub(r"([-_ ]?(set|data|images|imgs|split|(19|20)\d\d))+$", "", folder.lower())
+    return next((split for split, words in sources.SPLIT_NAMES.items() if stem in words), None)
+
+
 def _split_folders(names):
     """Returns {split: name of its folder} of the official splits at the top.
 
@@ -127,7 +133,8 @@ def _split_folders(names):
     tops = sorted({_first(name) for name in names} - {""})
     found = {}
     for split, words in sources.SPLIT_NAMES.items():
-        of_split = [top for word in words for top in tops if top.lower() == word]
+        exact = [top for word in words for top in tops if top.lower() == word]
+        of_split = exact + [top for top in tops if _split_of(top) == split]
         if of_split:
             found[split] = of_split[0]
     others = [top for top in tops if not top.lower().startswith("train")]
@@ -142,6 +149,14 @@ def _single_top(names):
         if len(tops) != 1 or tops == {""} or _split_folders([name[len(top) :] for name in names]):
             return top
         top += tops.pop() + "/"
+
+
+def _inner_splits(names):
+    """Returns a line where folders that are called as splits lie below others: the images are all one pool then."""
+    inner = {"/".join(name.split("/")[:2]) for name in names if name.count("/") > 1 and _split_of(name.split("/")[1])}
+    if not inner or _split_folders(names):
+        return []
+    return [f"no splits, for {sources.named(inner)} lie below other folders: put train, val and test outermost"]
 
 
 def _class_labels(classes, rows):
@@ -235,7 +250,7 @@ def find(settings, folder):
         numbers[rows] = np.arange(len(rows))
         official = {split: numbers[indices][numbers[indices] >= 0] for split, indices in official.items()}
         names, classes = [names[row] for row in rows], [classes[row] for row in rows]
-        found += _no_labels(names, classes)
+        found += _no_labels(names, classes) + _inner_splits([name[len(top) :] for name in names])
         if beside:
             kinds = [f"{sources.one_line(name)}/ ({count:,})" for name, count in beside.items() if name]
             kinds += [f"files at the top ({beside['']:,})"] * ("" in beside)

@@ -64,7 +64,7 @@ _COLOURS = {1: "grey", 3: "RGB", 4: "RGB with transparency"}
 
 
 def problems_of(source, facts):
-    """Returns (names of images that cannot be decoded, lines that say what else is left out), of files that were tried.
+    """Returns (images that cannot be decoded, lines that say what else is left out), of files that were tried.
 
     What cannot be decoded counts as an image where its name ends as one.
     """
@@ -76,7 +76,7 @@ def problems_of(source, facts):
         elif source.names and not decode.is_image_name(name) and (problem == "no image" or os.path.splitext(name)[1]):
             endings[os.path.splitext(name)[1].lower() or "no ending"] += 1
         else:
-            damaged.append(name)
+            damaged.append(name if problem == "no image" else f"{name} ({problem})")
     lines = []
     if endings:
         shown = ", ".join(f"{sources.one_line(ending)} {count:,}" for ending, count in endings.most_common(_SHOWN))

@@ -46,6 +46,13 @@ def measure(served, images, posterior, seed):
     return Bound(-known.log_likelihood, log_posterior - known.log_prior, known.squared_error)
 
 
+def sampler_rate(served, posterior, seed):
+    """Returns the mean of log q(z|x) - log p(z), nats, p the density that is drawn from; one code of each image."""
+    noise = np.random.default_rng([seed, 0]).standard_normal(posterior.mean.shape, np.float32)
+    latents, log_posterior = _sample(posterior, noise)
+    return float((log_posterior - served.sampler_log_prob(latents)).mean())
+
+
 def log_weights(served, images, posterior, samples, seed, progress=lambda number: None):
     """Returns log p(x|z) + log p(z) - log q(z|x), nats, of `samples` codes of each image.
 
@@ -115,6 +122,12 @@ def add(scene):
     put("bits_per_dim", *bits, "bits", "lower", "-elbo / (H W C ln 2)")
     seed_losses = with_floor(lambda one: one.squared_error.mean() + one.rate.mean(), *both)
     put("seed_loss", *seed_losses, "", "lower", "squared error of a sample, summed over pixels of [0, 1], + rate")
+    if scene.served.has("sampler_log_prob"):
+        rates = with_floor(lambda one: sampler_rate(scene.served, one.posterior, scene.settings.seed), *held)
+        sums = [None if rate is None else bound.elbo.mean() + bound.rate.mean() - rate
+                for rate, bound in zip(rates, both, strict=True)]  # fmt: skip
+        put("sampler_elbo", *sums, nats, "higher", "the elbo under the density that new images are drawn from at std 1")
+        put("sampler_rate", *rates, nats, "lower", "KL(q(z|x) || p(z)) of that density")
     units = with_floor(lambda one: active_units(one.posterior.mean), *held)
     words = f"of {scene.served.latent_dim} latents: the posterior mean varies by more than {_ACTIVE} over images"
     put("active_units", *units, "", "", words)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfvae import commandline, config, data, outputs, serving
 from tfvae.data import styles, value_range
-from tfvae.evaluation import analyst, bound, figures, memorisation, reconstruction, report, samples, walks
+from tfvae.evaluation import analyst, bound, codes, figures, memorisation, reconstruction, report, samples, walks
 from tfvae.evaluation import scene as scenes
 from tfvae.evaluation.results import Results
 
@@ -50,11 +50,12 @@ def evaluate(settings):
     if trained.sampler != "prior":
         results.notes.append(
             f"New images are drawn through --sampler={trained.sampler}; elbo, rate and log p(x) are those of the prior "
-            "that the model was trained with."
+            "that the model was trained with, but for sampler_elbo and sampler_rate."
         )
     scene = scenes.Scene(served, settings, images, own, test, other, reader, results)
 
     bound.add(scene)
+    codes.add(scene)
     errors = reconstruction.add(scene)
     read = scenes.read_held(scene)
     drawn = samples.draw(scene, settings.std)
@@ -199,7 +200,7 @@ def _about(settings, name, trained, served, images, own, test):
         "floor": "of what the model draws: real images in its place, validation images; of the bound and of "
         "reconstructions: the same model on validation images; of walks: the true renderer's own, where there is one",
         "std": f"{settings.std:g}",
-        "new images": f"--sampler={trained.sampler} --refine={trained.refine} --candidates={trained.candidates}",
+        "new images": f"--sampler={trained.sampler}",
         "walks": f"{way}, {settings.steps} images each",
         "seed": str(settings.seed),
     }

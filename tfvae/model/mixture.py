@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.model import normal
+from tfvae.model.priors import Prior
 
 # As in `layers`, but more: of full covariances a step of 1e-4 is too small to follow codes that move.
 GAIN = 30.0
@@ -21,7 +22,7 @@ _NEGLIGIBLE = 25.0  # A component that has e^-25 of the probability that is look
 
 
 @keras.saving.register_keras_serializable("tfvae")
-class Mixture(keras.layers.Layer):
+class Mixture(Prior):
     """p(z) = sum_k w_k N(z; m_k, (P_k^T P_k)^-1), each P_k lower triangular with a positive diagonal.
 
     New, it is nearly N(0, I): unit covariances, and means that are spread just enough for each component to find codes

@@ -3,7 +3,8 @@
 Each is a small Keras layer with
 `rates(posterior, latents)`: KL(q(z|x) || p(z)) in nats, [B, G], in G groups of latents whose sum is the rate;
 `log_prob(latents)`: log p(z) in nats, [..., B];
-`from_base(noise)` and `to_base(latents)`: [..., Z] to [..., Z], each other's inverse.
+`from_base(noise)` and `to_base(latents)`: [..., Z] to [..., Z], each other's inverse;
+`draw(noise, std)`: `from_base` of noise of another standard deviation, [B, Z] to [B, Z].
 """
 
 import keras
@@ -19,8 +20,17 @@ def _log_normal(noise):
     return tf.reduce_sum(normal.log_pdf(noise), axis=-1)
 
 
+class Prior(keras.layers.Layer):
+    """What all priors have in common."""
+
+    def draw(self, noise, std):
+        """Returns latents [B, Z] of noise [B, Z] from N(0, std^2 I); a smaller std draws what is more typical."""
+        del std
+        return self.from_base(noise)
+
+
 @keras.saving.register_keras_serializable("tfvae")
-class StandardNormal(keras.layers.Layer):
+class StandardNormal(Prior):
     """p(z) = N(0, I): the base noise is the latent, and the rate of each latent is known in closed form."""
 
     def rates(self, posterior, latents):
@@ -38,7 +48,7 @@ class StandardNormal(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfvae")
-class Flow(keras.layers.Layer):
+class Flow(Prior):
     """p(z) = N(f(z); 0, I) |det df/dz|: affine couplings (RealNVP: Dinh et al. 2017; as a prior: Chen et al. 2017).
 
     Each coupling shifts and scales one half of the latents by a small network of the other half; halves are drawn

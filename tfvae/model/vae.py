@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tfvae import noise as noises
 from tfvae.model import inputs
 from tfvae.model.posteriors import DiagonalGaussian
 
@@ -99,6 +100,16 @@ class VAE(keras.Model):
         inputs.check("VAE.predict", self.image_shape, given.get("x"), targets_count=False)
         return super().predict(*args, **kwargs)
 
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        y = inputs.check("VAE.train_on_batch", self.image_shape, x, y, sample_weight, kwargs.pop("class_weight", None))
+        return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    @functools.wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        y = inputs.check("VAE.test_on_batch", self.image_shape, x, y, sample_weight)
+        return super().test_on_batch(x, y, sample_weight, **kwargs)
+
     def encode(self, images, training=False):
         """Returns the posterior q(z|x), a `DiagonalGaussian`, of images [B, H, W, C], uint8 or floats in [0, 1]."""
         images = inputs.scaled(images, self.image_shape)
@@ -111,17 +122,6 @@ class VAE(keras.Model):
     def decode(self, latents, training=False):
         """Returns the expected images [B, H, W, C] in [0, 1] of latents [B, Z]."""
         return self.likelihood.mean(self._likelihood_parameters(latents, training))
-
-    def refine(self, latents, times):
-        """Encodes what latents [B, Z] decode to, and takes the means for latents [B, Z], `times` times.
-
-        A step from z to x to z leaves the images that the model describes as they are, and moves others towards them:
-        with samples it is a Markov chain whose images come to have the distribution p(x) (Rezende, Mohamed and Wierstra
-        2014, on missing data); with means, a step uphill.
-        """
-        for _ in range(times):
-            latents = self.encode(self.decode(latents)).mean
-        return latents
 
     def call(self, images, training=False):
         """Returns reconstructions [B, H, W, C] in [0, 1] from the posterior means of images like those of `encode`."""
@@ -163,14 +163,14 @@ class VAE(keras.Model):
     def noise(self, batch_size, stream, step):
         """Returns N(0, I) noise [B, Z] that depends on nothing but the seed, the stream, the step and the replica.
 
-        Stateless, so that a resumed run draws what an uninterrupted one does. Compiled and plain code draw different
-        numbers: XLA has a Philox of its own.
+        Stateless, so that a resumed run draws what an uninterrupted one does, and compiled code what plain code does.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int32) if context else 0
         number = (2 * tf.cast(step, tf.int32) + stream) * replicas + replica
-        return tf.random.stateless_normal([batch_size, self.latent_dim], [self.seed, number], alg="philox")
+        seed = tf.stack([tf.constant(self.seed), number])[tf.newaxis]
+        return tf.reshape(noises.normal(seed, batch_size * self.latent_dim), [batch_size, self.latent_dim])
 
     def train_step(self, data):
         images, weights = inputs.unpack(data, self.image_shape, "VAE.fit")

@@ -17,7 +17,7 @@ runtime and in TensorFlow Serving; no other code is needed.
 | latents | {latent_dim} |
 | network | {network}, width {width_setting}, {parameters:,} weights |
 | likelihood, prior, objective | {likelihood}, {prior}, {objective} |
-| new images | through {sampler}{refined}{chosen} |
+| new images | through {sampler} |
 | training | {epochs} epochs, batch size {batch_size}, learning rate {lr} to {lr_end}, seed {seed} |
 | files that come with other sizes | `--fit={fit}`, `--resize_filter={resize_filter}`, {behind} |
 | written by | TensorFlow {tensorflow}, Keras {keras} |
@@ -56,10 +56,11 @@ can draw. What its data leave out or show too often, so do its images.
 """
 
 
+_FITTED = ", fitted to the codes of the training images after training; the prior is not used"
+_PRIOR = "the prior, which was trained with the model"
 _SAMPLERS = {
-    "prior": "the prior, which was trained with the model",
-    "aggregate": "a mixture of Gaussians, fitted to the codes of the training images after training; the prior is not "
-    "used",
+    "ContinuousFlow": "a continuous flow" + _FITTED,
+    "Mixture": "a mixture of Gaussians" + _FITTED,
 }
 
 _WAYS = {
@@ -83,7 +84,7 @@ colours, as usual.
 """
 
 
-def text(vae, settings, name, described, candidates, spec):
+def text(vae, settings, name, described, sampler, spec):
     """Returns the card as Markdown.
 
     Args:
@@ -91,7 +92,7 @@ def text(vae, settings, name, described, candidates, spec):
         settings: The `config.TrainConfig` it was trained with.
         name: The export's name.
         described: The signatures as `signatures.json` holds them.
-        candidates: Codes of which one becomes an image.
+        sampler: What codes are drawn from; None for the model's prior.
         spec: The `preprocessing.ImageSpec` that image files are brought to.
     """
     height, width, channels = vae.image_shape
@@ -112,11 +113,9 @@ def text(vae, settings, name, described, candidates, spec):
         latent_dim=vae.latent_dim,
         parameters=sum(math.prod(weight.shape) for weight in vae.trainable_variables),
         width_setting=settings.width,
-        sampler=_SAMPLERS[settings.sampler],
+        sampler=_PRIOR if sampler in (None, vae.prior) else _SAMPLERS[type(sampler).__name__],
         way=_WAYS[settings.way],
         signatures="\n".join(rows),
-        refined=f"; {settings.refine} x encoded and decoded again" if settings.refine else "",
-        chosen=f"; one of {candidates} candidates" if candidates > 1 else "",
         tensorflow=tf.__version__,
         keras=keras.__version__,
         **{

@@ -18,9 +18,7 @@ from tfvae.serving.signatures import signatures
 MOST_TEST_IMAGES = 16
 
 
-def export(
-    vae, settings, base_dir, test_images, keep_versions=0, sampler=None, log_ratio=None, spec=None, digests=None
-):
+def export(vae, settings, base_dir, test_images, keep_versions=0, sampler=None, spec=None, digests=None):
     """Writes `base_dir/VERSION/`, one more than the largest version there.
 
     The SavedModel holds only what its signatures use: no optimizer, no averages, no Python code. Beside it,
@@ -35,7 +33,6 @@ def export(
         test_images: uint8 [n, H, W, C], kept as examples; at most 16 of them.
         keep_versions: Newest versions that stay, this one included; older ones are deleted once it is in place. 0: all.
         sampler: What codes are drawn from and walks go through, as for `signatures`; None for the model's prior.
-        log_ratio: What chooses between `settings.candidates` codes, as for `signatures`; None: the first is taken.
         spec: The `preprocessing.ImageSpec` of the training images; None: what the settings alone say.
         digests: uint64 [n], of the training images; None: not kept.
 
@@ -55,14 +52,9 @@ def export(
         try:
             with locks.folder_held(temporary):
                 spec = spec or preprocessing.spec_of(settings, tuple(vae.image_shape))
-                functions = signatures(
-                    vae, spec, settings.max_pixels, sampler, settings.refine, log_ratio, settings.candidates,
-                    settings.way,
-                )  # fmt: skip
+                functions = signatures(vae, spec, settings.max_pixels, sampler, settings.way)
                 described = _write_saved_model(functions, temporary)
-                text = card.text(
-                    vae, settings, base.name, described, 1 if log_ratio is None else settings.candidates, spec
-                )
+                text = card.text(vae, settings, base.name, described, sampler, spec)
                 extras = temporary / "assets.extra"
                 _write_extras(vae, settings, spec, text, described, test_images, extras)
                 if digests is not None:

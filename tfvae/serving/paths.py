@@ -49,7 +49,6 @@ class Maps(NamedTuple):
     decode: object  # From latents [B, Z] to images.
     to_base: object  # From latents to the noise they are drawn with, [B, Z].
     from_base: object  # And back.
-    refine: object  # From latents to latents, as what is drawn is treated.
 
 
 def walked(a, b, weight, way, maps):
@@ -58,9 +57,9 @@ def walked(a, b, weight, way, maps):
     Args:
         a: Posterior means, [B, Z] or [1, Z].
         b: As a.
-        weight: [B]; at 0 and 1 what is near a and b, for these come back as the model describes them.
+        weight: [B]; at 0 and 1 what is near a and b.
         way: (path, space): "wipe", from the top down through images (`wiped`); or a key of `PATHS`, through points in
-            "base", the prior's Gaussian noise, where a spherical path stays among what the prior draws, or "latent".
+            "base", the sampler's Gaussian noise, where a spherical path stays among what it draws, or "latent".
         maps: The model's `Maps`.
 
     Returns:
@@ -70,8 +69,8 @@ def walked(a, b, weight, way, maps):
     if path == "wipe":
         return wiped(maps.encode, maps.decode, maps.decode(a), maps.decode(b), weight)
     if space == "latent":
-        return maps.refine(PATHS[path](a, b, weight))
-    return maps.refine(maps.from_base(PATHS[path](maps.to_base(a), maps.to_base(b), weight)))
+        return PATHS[path](a, b, weight)
+    return maps.from_base(PATHS[path](maps.to_base(a), maps.to_base(b), weight))
 
 
 _ROUNDS, _DECISION = 5, 2.0

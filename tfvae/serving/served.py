@@ -237,16 +237,12 @@ class Served:
         return answer["image_bytes"]
 
     def to_base(self, latents):
-        """Returns the Gaussian noise [N, Z] that the prior makes latents [N, Z] of."""
+        """Returns the Gaussian noise [N, Z] of std 1 that the sampler makes latents [N, Z] of."""
         return self.call("to_base", latents=latents)["noise"]
 
     def from_base(self, noise):
-        """Returns the latents [N, Z] that the prior makes of Gaussian noise [N, Z]."""
+        """Returns the latents [N, Z] that the sampler makes of Gaussian noise [N, Z] of std 1."""
         return self.call("from_base", noise=noise)["latents"]
-
-    def refine(self, latents):
-        """Returns latents [N, Z] nearer to those of images: as `generate` treats what it draws (see `--refine`)."""
-        return self.call("refine", latents=latents)["latents"] if self.has("refine") else np.asarray(latents)
 
     def log_prob(self, images, latents):
         """Returns the `LogProb` of images [N, H, W, C] in [0, 1] with latents [N, Z].
@@ -258,6 +254,10 @@ class Served:
             raise UserError(f"--model: {self.path} has no signature 'log_prob'; export the run again.")
         return LogProb(**self.call("log_prob", images=images, latents=latents))
 
+    def sampler_log_prob(self, latents):
+        """Returns log p(z) in nats, [N], of latents [N, Z], under the density that `generate` draws from at std 1."""
+        return self.call("sampler_log_prob", latents=latents)["log_prob"]
+
     def walk(self, start, end, steps, path="wipe", space="base"):
         """Returns the images [steps, H, W, C] from image `start` to `end` [H, W, C]; both ends are reconstructions.
 
@@ -266,8 +266,8 @@ class Served:
             end: The last one.
             steps: How many images, both ends included.
             path: "wipe", from the top down through images (`paths.wiped`); or "spherical" or "linear", through points.
-            space: Where these points are: in "base", the prior's Gaussian noise, where a spherical path stays among
-                what the prior draws; or "latent".
+            space: Where these points are: in "base", the sampler's Gaussian noise, where a spherical path stays among
+                what it draws; or "latent".
 
         Raises:
             UserError: If the export is too old for this path and space.
@@ -282,7 +282,7 @@ class Served:
                 f"--path={path} --space=base: {self.path} was exported before there was such a walk; "
                 "`python -m tfvae.export` exports its run again."
             )
-        maps = Maps(lambda images: self.encode(images).mean, self.decode, self.to_base, self.from_base, self.refine)
+        maps = Maps(lambda images: self.encode(images).mean, self.decode, self.to_base, self.from_base)
         latents = np.array(walked(means[:1], means[1:], weights, (path, space), maps))
         latents[[0, -1]] = means
         return self.decode(latents)

@@ -5,36 +5,11 @@ split batches as it likes. Strings that hold an encoded image have names that en
 REST interface sends those, and no others, as base64.
 """
 
-import math
-
 import tensorflow as tf
 
+from tfvae import noise as noises
 from tfvae.serving import checks, image_files, image_preprocessing
 from tfvae.serving.paths import Maps, walked
-
-_PARALLEL = 8  # Rows whose noise is drawn at once.
-
-
-def row_noise(seeds, shape):
-    """Returns noise [B, *shape] from N(0, I); each row depends on its own seed alone, of `seeds` int32 [B, 2]."""
-    return tf.map_fn(
-        # Philox by name: left to choose, TensorFlow draws other numbers on other devices.
-        lambda seed: tf.random.stateless_normal(shape, seed, alg="philox"),
-        seeds,
-        fn_output_signature=tf.TensorSpec(shape, tf.float32),
-        parallel_iterations=_PARALLEL,
-    )
-
-
-def choice(log_weights, noise):
-    """Returns one of K numbers for each row, int64 [B], with probabilities proportional to exp(log_weights).
-
-    Args:
-        log_weights: [B, K].
-        noise: [B, K] from N(0, 1); made Gumbel noise, whose largest sum with the weights is the choice (Gumbel 1954).
-    """
-    uniform = 0.5 * tf.math.erfc(-tf.cast(noise, tf.float64) / math.sqrt(2))
-    return tf.argmax(tf.cast(log_weights, tf.float64) - tf.math.log(-tf.math.log(uniform)), axis=1)
 
 
 def encode_png(images):
@@ -47,21 +22,14 @@ def encode_png(images):
     return tf.io.encode_png(tf.cast(tf.round(255.0 * images), tf.uint8))
 
 
-def signatures(
-    vae, spec, max_pixels=image_preprocessing.SERVED_PIXELS, sampler=None, refine=0, log_ratio=None, candidates=1,
-    way=("wipe", "base"),
-):  # fmt: skip
+def signatures(vae, spec, max_pixels=image_preprocessing.SERVED_PIXELS, sampler=None, way=("wipe", "base")):
     """Builds the functions of an export, with the parameters that they are traced with.
 
     Args:
         vae: A `tfvae.VAE`.
         spec: The `preprocessing.ImageSpec` that image files are brought to, as in training.
         max_pixels: Largest image that is decoded, height times width; `SERVED_PIXELS` at most.
-        sampler: What maps noise to latents and back, with `from_base` and `to_base`; None for the model's prior.
-        refine: `--refine` of the training: times that what is drawn is encoded and decoded again.
-        log_ratio: Gives latents and the std of their noise, [B, Z + 1], the log [B, 1] of how much too seldom they are
-            drawn; None: all are drawn right.
-        candidates: How many of them are drawn for an image, of which one is taken; without `log_ratio` always 1.
+        sampler: One of `tfvae.samplers`; None for the model's prior.
         way: (path, space) of `interpolate`, as `paths.walked` takes it.
 
     Returns:
@@ -108,28 +76,18 @@ def signatures(
     def to_noise(latents):
         return tf.cast(sampler.to_base(latents), tf.float32)
 
-    @shared("latents")
-    def refined(latents):
-        return tf.cast(vae.refine(latents, refine), tf.float32)
-
     @shared("seed", "std")
     def sample(seed, std):
         seed = tf.ensure_shape(seed, specs["seed"].shape)
         std = checks.rows(seed, checks.std(std, specs["std"]), "std")
-        if log_ratio is None:
-            return refined(to_latents(std[:, tf.newaxis] * row_noise(seed, [latent_dim])))
-        noise = row_noise(seed, [candidates, latent_dim + 1])
-        latents = to_latents(tf.reshape(std[:, tf.newaxis, tf.newaxis] * noise[..., :-1], [-1, latent_dim]))
-        latents = refined(latents)
-        log_ratios = log_ratio(tf.concat([latents, tf.repeat(std, candidates)[:, tf.newaxis]], axis=1))
-        taken = choice(tf.reshape(log_ratios, [-1, candidates]), noise[..., -1])
-        return tf.gather(tf.reshape(latents, [-1, candidates, latent_dim]), taken, batch_dims=1)
+        noise = std[:, tf.newaxis] * noises.normal(seed, latent_dim)
+        return tf.cast(sampler.draw(noise, std), tf.float32)
 
     @shared("images_a", "images_b", "weight")
     def between(images_a, images_b, weight):
         weight = checks.rows(images_a, checks.weight(weight, specs["weight"]), "weight")
         a, b = posterior(images_a)[0], posterior(images_b)[0]
-        maps = Maps(lambda images: posterior(images)[0], draw, to_noise, to_latents, refined)
+        maps = Maps(lambda images: posterior(images)[0], draw, to_noise, to_latents)
         latents = walked(a, b, weight, way, maps)
         # The ends are the reconstructions, as they are.
         weight = weight[:, tf.newaxis]
@@ -179,8 +137,11 @@ def signatures(
     def from_base(noise):
         return {"latents": to_latents(checks.latents(noise, specs["noise"]))}
 
-    def refine_latents(latents):
-        return {"latents": refined(checks.latents(latents, specs["latents"]))}
+    def refine(latents):
+        return {"latents": posterior(draw(checks.latents(latents, specs["latents"])))[0]}
+
+    def sampler_log_prob(latents):
+        return {"log_prob": tf.cast(sampler.log_prob(checks.latents(latents, specs["latents"])), tf.float32)}
 
     def prepare_bytes(image_bytes):
         return {"images": load(image_bytes, "image_bytes")}
@@ -204,10 +165,13 @@ def signatures(
         "generate_bytes": (generate_bytes, "seed", "std"),
         "interpolate": (interpolate, "images_a", "images_b", "weight"),
         "interpolate_bytes": (interpolate_bytes, "image_bytes_a", "image_bytes_b", "weight"),
-        # For walks by other paths than `interpolate`'s, and for noise of one's own; `refine` as `generate` does it.
+        # For walks by other paths than `interpolate`'s, and for noise of one's own.
         "to_base": (to_base, "latents"),
         "from_base": (from_base, "noise"),
-        "refine": (refine_latents, "latents"),
+        # The code of what a code decodes to: nearer to those of images.
+        "refine": (refine, "latents"),
+        # The density that `generate` draws from at std 1; `log_prob` has that of the training's bound.
+        "sampler_log_prob": (sampler_log_prob, "latents"),
         # What the model sees of a file: clients can check their own preparing against it.
         "prepare_bytes": (prepare_bytes, "image_bytes"),
         # With `encode`, all that a bound of log p(x) needs, with as many samples of the posterior as one likes.

@@ -1,7 +1,6 @@
 """What happens beside the steps of a training: records, checkpoints, averaged validation, pictures, a clean end."""
 
 import contextlib
-import functools
 import gc
 import json
 import signal
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae import config, files, pictures
+from tfvae import config, files, noise, pictures
 from tfvae.serving.paths import Maps, walked
 from tfvae.training import checkpoints, failures
 
@@ -162,7 +161,7 @@ class Records(keras.callbacks.Callback):
         progress: The `Progress` of this training.
         epoch: The epoch that this training begins in; records of it and of later ones are dropped.
         steps_per_epoch: Of the whole run.
-        settings: The `config.TrainConfig`, whose `refine` and `way` samples and the walk follow; both are of the prior.
+        settings: The `config.TrainConfig`, whose `way` the walk follows; it and the samples are of the prior.
     """
 
     def __init__(self, folder, images, progress, epoch, steps_per_epoch, settings):
@@ -246,11 +245,11 @@ class Records(keras.callbacks.Callback):
         """Returns reconstructions [n, H, W, C], samples [SAMPLES, H, W, C] and a walk [WALK, H, W, C]."""
         vae = self.model
         means = vae.encode(self._images).mean
-        noise = tf.random.stateless_normal([SAMPLES, vae.latent_dim], [vae.seed, 0], alg="philox")
-        refined = functools.partial(vae.refine, times=self._settings.refine)
-        samples = refined(vae.prior.from_base(SAMPLE_STD * noise))
+        samples = vae.prior.from_base(
+            SAMPLE_STD * noise.normal([[vae.seed, n] for n in range(SAMPLES)], vae.latent_dim)
+        )
         reconstructions = vae.decode(means)
-        maps = Maps(lambda images: vae.encode(images).mean, vae.decode, vae.prior.to_base, vae.prior.from_base, refined)
+        maps = Maps(lambda images: vae.encode(images).mean, vae.decode, vae.prior.to_base, vae.prior.from_base)
         between = vae.decode(walked(means[:1], means[-1:], tf.linspace(0.0, 1.0, WALK)[1:-1], self._settings.way, maps))
         walk = tf.concat([reconstructions[:1], between, reconstructions[-1:]], axis=0)
         return reconstructions, vae.decode(samples), walk

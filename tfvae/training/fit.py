@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae import config, data, evaluation, files, model, serving
+from tfvae import config, data, evaluation, files, model, samplers, serving
 from tfvae.data import preprocessing
 from tfvae.model import schedules
-from tfvae.training import callbacks, checkpoints, collapse, failures, ratios, runs, samplers
+from tfvae.training import callbacks, checkpoints, collapse, failures, runs
 
 
 def fit(settings):
@@ -77,12 +77,10 @@ def _fit(settings, folder, export_base):
         numbers = evaluation.measure(vae, images.test)
         print("on the test images: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
         sampler = samplers.make(vae, settings, lambda: images)
-        ratio = ratios.make(vae, sampler, settings, lambda: images)
         kept = runs.test_images(folder, lambda: runs.keep_data(folder, images))
         version = serving.export(
-            vae, settings, export_base, kept, settings.keep_versions, sampler, ratio,
-            spec=images.spec, digests=images.digests("train"),
-        )  # fmt: skip
+            vae, settings, export_base, kept, settings.keep_versions, sampler, images.spec, images.digests("train")
+        )
     # The last: where it is, the run is finished; without it, --resume measures and exports.
     files.write(folder / "test.json", json.dumps(numbers, indent=2) + "\n")
     print(f"exported: {version}", flush=True)
@@ -99,16 +97,16 @@ def export_run(settings):
         The folder of the SavedModel, a `pathlib.Path`.
 
     Raises:
-        config.UserError: If there is no such run, it has no checkpoint, --sampler or --candidates need data that are
-            not there, or --space does not suit the path.
+        config.UserError: If there is no such run, it has no checkpoint, the sampler needs data that are not there,
+            or --space does not suit the path.
     """
     name = settings.name or runs.newest(settings.runs_dir)
     folder, recorded = runs.read(config.TrainConfig, settings.runs_dir, name)
-    as_trained = {"sampler": "as_trained", "refine": -1, "candidates": 0, "path": "as_trained", "space": ""}
+    as_trained = {"sampler": "as_trained", "path": "as_trained", "space": ""}
     given = {name: getattr(settings, name) for name in as_trained if getattr(settings, name) != as_trained[name]}
     if "path" in given:  # The run's own space may be of no use to another path.
         given.setdefault("space", "")
-    if given.get("sampler") == "prior" and recorded.prior != "mixture":  # Nor its number of Gaussians to the prior.
+    if given.get("sampler", "mixture") != "mixture" and recorded.prior != "mixture":  # Nor its number of Gaussians.
         given["components"] = config.ModelConfig.components
     recorded = dataclasses.replace(recorded, **given)
     load = functools.partial(_kept_data, recorded, folder)
@@ -118,19 +116,17 @@ def export_run(settings):
         raise config.UserError(f"{folder} has no checkpoint yet.")
     with vae.averaged_weights():
         base = config.folder(settings.export_dir, "--export_dir") / name
-        sampler = samplers.make(vae, recorded, load)
         try:
-            ratio = ratios.make(vae, sampler, recorded, load)
+            sampler = samplers.make(vae, recorded, load)
         except config.UserError as error:
-            if "candidates" in given:
+            if "sampler" in given:
                 raise
-            print(f"goes on with --candidates=1: {error}", file=sys.stderr)
-            ratio, recorded = None, dataclasses.replace(recorded, candidates=1)
+            print(f"goes on with --sampler=prior: {error}", file=sys.stderr)
+            recorded = dataclasses.replace(recorded, sampler="prior")
+            sampler = vae.prior
         deep_values, digests = runs.prepared_with(folder)
         spec = preprocessing.spec_of(recorded, test_images.shape[1:], deep_values)
-        return serving.export(
-            vae, recorded, base, test_images, settings.keep_versions, sampler, ratio, spec=spec, digests=digests
-        )
+        return serving.export(vae, recorded, base, test_images, settings.keep_versions, sampler, spec, digests)
 
 
 def _kept_data(settings, folder):
