@@ -309,6 +309,11 @@ def test_find_matches_labels_by_split(tmp_path):
     )
 
 
+def test_labels_of_another_length_are_told(tmp_path):
+    source = find(saved(tmp_path, x_train=GREY, y_train=np.arange(39) % 2))
+    assert source.left_out == ("arrays that are not used: y_train (39 values for 40 images)",)
+
+
 def test_find_counts_values_over_all_splits(tmp_path):
     source = find(saved(tmp_path, x_train=GREY[:30], x_test=GREY[30:], y_train=[1] * 30, y_test=[7] * 10))
     assert source.labels(np.arange(40)).values == {"class": ("1", "7")}

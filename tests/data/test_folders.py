@@ -84,7 +84,28 @@ def test_folders_of_splits_below_classes_are_told(tmp_path):
     for start, name in enumerate(("cats/train", "cats/test", "dogs/train", "dogs/test")):
         write(tmp_path / name, *(f"{n}.png" for n in range(5)), start=100 * start)
     loaded = data.load(settings(tmp_path))
-    assert "cats/test, cats/train, dogs/test, dogs/train lie below other folders" in line(loaded, "no splits")
+    assert line(loaded, "no splits").endswith("outermost: cats/test, cats/train, dogs/test, dogs/train")
+
+
+def test_words_of_splits_in_names_of_classes_are_told(tmp_path):
+    for start, name in enumerate(("cat_train", "cat_test", "dog_train", "dog_test")):
+        write(tmp_path / name, *(f"{n}.png" for n in range(5)), start=100 * start)
+    assert line(data.load(settings(tmp_path)), "no splits").endswith("cat_test, cat_train, dog_test, dog_train")
+
+
+@pytest.mark.parametrize(("other", "words"), [("masks/{}.png", "masks/"), ("images/{}_mask.png", " 0_mask.png, ")])
+def test_what_is_called_as_masks_is_told(tmp_path, other, words):
+    for number in range(6):
+        write(tmp_path, f"images/{number}.png", other.format(number), start=2 * number)
+    assert words in line(data.load(settings(tmp_path)), "taken as images, whatever they are called")
+
+
+def test_pictures_of_this_program_beside_class_folders_take_no_labels_away(tmp_path):
+    write(tmp_path, *(f"{kind}/{n}.png" for kind in ("cats", "dogs") for n in range(5)))
+    pictures.save(np.zeros((8, 8, 3), np.uint8), tmp_path / "samples.png")
+    loaded = data.load(settings(tmp_path))
+    assert loaded.attribute_values == {"class": ("cats", "dogs")}
+    assert not any("no labels" in one for one in loaded.report.lines())
 
 
 def test_whole_numbers_beside_floats_are_told(tmp_path):

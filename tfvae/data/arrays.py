@@ -131,6 +131,17 @@ def _label_keys(headers, images):
     return found
 
 
+def _unused(headers, images, used):
+    """Returns the keys that are not used; of labels of another length with what was expected."""
+    found = {key: "" for key in headers if key not in used}
+    for key in found:
+        split, base = _parsed(key)
+        own = images.get(split or "train")
+        if own and base.lower() in _CLASSES and headers[key].shape:
+            found[key] = f" ({headers[key].shape[0]:,} values for {headers[own].shape[0]:,} images)"
+    return [key + why for key, why in found.items()]
+
+
 def _read(path):
     """Reads the arrays that are of use.
 
@@ -151,7 +162,7 @@ def _read(path):
             labels = _label_keys(headers, images)
             used = {*images.values(), *(key for keys in labels.values() for key in keys.values())}
             arrays = {key: opened[key] for key in headers if key in used}
-            return arrays, images, labels, pickled, [key for key in headers if key not in used]
+            return arrays, images, labels, pickled, _unused(headers, images, used)
     except config.UserError:
         raise
     except MemoryError as error:

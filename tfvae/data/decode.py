@@ -151,6 +151,15 @@ def is_image(path):
         return False
 
 
+def is_own_picture(path):
+    """Returns whether the file is a picture that this program wrote."""
+    try:
+        with limits(config.DataConfig.max_pixels), open(path, "rb") as file:
+            return _is_own(_identify(file, path))
+    except Exception:  # As above.
+        return False
+
+
 def _is_own(image):
     words = [image.info.get("Software"), image.info.get("comment")]
     if image.format == "WEBP" and "exif" in image.info:

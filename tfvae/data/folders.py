@@ -12,7 +12,7 @@ import stat
 import numpy as np
 
 from tfvae import config
-from tfvae.data import decode
+from tfvae.data import decode, folder_names
 from tfvae.data import source as sources
 
 # Folders that other programs keep for themselves, beside those whose names begin with a dot.
@@ -114,51 +114,6 @@ def image_files(folder):
     return [path for path in paths if decode.is_image(path)]
 
 
-def _first(name):
-    """Returns the first folder of a path, '' where there is none."""
-    return name.partition("/")[0] if "/" in name else ""
-
-
-def _split_of(folder):
-    """Returns the split that a folder's name says, such as train, Training_set or val2017; None where it says none."""
-    stem = re.sub(r"([-_ ]?(set|data|images|imgs|split|(19|20)\d\d))+$", "", folder.lower())
-    return next((split for split, words in sources.SPLIT_NAMES.items() if stem in words), None)
-
-
-def _split_folders(names):
-    """Returns {split: name of its folder} of the official splits at the top.
-
-    A lone "train" beside several other folders is a class, as of vehicles, unless they go with it by name.
-    """
-    tops = sorted({_first(name) for name in names} - {""})
-    found = {}
-    for split, words in sources.SPLIT_NAMES.items():
-        exact = [top for word in words for top in tops if top.lower() == word]
-        of_split = exact + [top for top in tops if _split_of(top) == split]
-        if of_split:
-            found[split] = of_split[0]
-    others = [top for top in tops if not top.lower().startswith("train")]
-    return {} if list(found) == ["train"] and len(others) > 1 else found
-
-
-def _single_top(names):
-    """Returns the one folder that everything is in, with its '/', such as an archive unpacks to; else ''."""
-    top = ""
-    while True:
-        tops = {_first(name[len(top) :]) for name in names}
-        if len(tops) != 1 or tops == {""} or _split_folders([name[len(top) :] for name in names]):
-            return top
-        top += tops.pop() + "/"
-
-
-def _inner_splits(names):
-    """Returns a line where folders that are called as splits lie below others: the images are all one pool then."""
-    inner = {"/".join(name.split("/")[:2]) for name in names if name.count("/") > 1 and _split_of(name.split("/")[1])}
-    if not inner or _split_folders(names):
-        return []
-    return [f"no splits, for {sources.named(inner)} lie below other folders: put train, val and test outermost"]
-
-
 def _class_labels(classes, rows):
     """Returns the `Labels` of the class folders of some images; none where they say nothing.
 
@@ -173,12 +128,13 @@ def _class_labels(classes, rows):
     return sources.Labels({_LABEL: column}, {}, {_LABEL: tuple(sources.one_line(value) for value in values)})
 
 
-def _no_labels(names, classes):
+def _no_labels(folder, names, classes):
     """Returns a line where some images are in class folders and others are not: then there are no labels."""
-    outside = sum(not one and decode.is_image_name(name) for name, one in zip(names, classes, strict=True))
-    if not outside or not any(classes):
+    if not any(classes):
         return []
-    return [f"no labels, for {outside:,} images are in no class folder"]
+    outside = [name for name, one in zip(names, classes, strict=True) if not one and decode.is_image_name(name)]
+    outside = [name for name in outside if not decode.is_own_picture(os.path.join(folder, name))]
+    return [f"no labels, for {len(outside):,} images are in no class folder"] * bool(outside)
 
 
 def _cartoonset_labels(folder, names, rows):
@@ -236,10 +192,11 @@ def find(settings, folder):
         labels = functools.partial(_cartoonset_labels, folder, names)
         official, classes = {}, None
     else:
-        top = _single_top(names)
+        top = folder_names.single_top(names)
         names, official, classes, beside = _by_folders(names, top)
         if official and not len(official["train"]):
-            only = ", ".join(f"{name}/" for name in _split_folders([name[len(top) :] for name in names]).values())
+            of_splits = folder_names.split_folders([name[len(top) :] for name in names])
+            only = ", ".join(f"{name}/" for name in of_splits.values())
             raise config.UserError(
                 f"--data={settings.data}: expected images to train on beside {only}, got none; --data={folder}/"
                 f"{top}{only.split(',')[0]} takes these."
@@ -250,7 +207,7 @@ def find(settings, folder):
         numbers[rows] = np.arange(len(rows))
         official = {split: numbers[indices][numbers[indices] >= 0] for split, indices in official.items()}
         names, classes = [names[row] for row in rows], [classes[row] for row in rows]
-        found += _no_labels(names, classes) + _inner_splits([name[len(top) :] for name in names])
+        found += _no_labels(folder, names, classes) + folder_names.doubts([name[len(top) :] for name in names])
         if beside:
             kinds = [f"{sources.one_line(name)}/ ({count:,})" for name, count in beside.items() if name]
             kinds += [f"files at the top ({beside['']:,})"] * ("" in beside)
@@ -275,17 +232,17 @@ def find(settings, folder):
 def _by_folders(names, top):
     """Returns (names, official splits, the class of each, {what is beside the splits: number of files})."""
     below = [name[len(top) :] for name in names]
-    splits = _split_folders(below)
+    splits = folder_names.split_folders(below)
     beside = collections.Counter()
     if "train" in splits:
-        inside = [_first(name) in splits.values() for name in below]
-        beside.update(_first(name) for name, there in zip(below, inside, strict=True) if not there)
+        inside = [folder_names.first(name) in splits.values() for name in below]
+        beside.update(folder_names.first(name) for name, there in zip(below, inside, strict=True) if not there)
         names = [name for name, there in zip(names, inside, strict=True) if there]
         below = [name[len(top) :] for name in names]
-    tops = np.array([_first(name) for name in below], object)
+    tops = np.array([folder_names.first(name) for name in below], object)
     official = {split: np.flatnonzero(tops == of_split) for split, of_split in splits.items()}
     if splits:  # Without a folder of its own, all that is beside the others is to train on.
         official.setdefault("train", np.flatnonzero(~np.isin(tops.astype(str), list(splits.values()))))
         in_split = set(splits.values())
-        below = [name.partition("/")[2] if _first(name) in in_split else name for name in below]
-    return names, official, [_first(name) for name in below], beside
+        below = [name.partition("/")[2] if folder_names.first(name) in in_split else name for name in below]
+    return names, official, [folder_names.first(name) for name in below], beside

@@ -100,18 +100,20 @@ def _labels(labels, rows):
     return found
 
 
-_TRANSPARENT = "; where they are transparent, try --background=black or --channels=4"
-
-
 def _advice(facts, used, spec):
     """Returns lines on what may be a mistake in the images `used`, an index into `facts`."""
     total, lines = len(used), []
+    advice = ""
+    if spec.values is not None or facts.values is not None:
+        advice = "; look at --black and --white"
+    elif spec.channels != 4 and "array" not in facts.formats:
+        advice = "; where they are transparent, try --background=black or --channels=4"
     blank = int(facts.blank[used].sum())
     digests = facts.digests[used]
     if total > 1 and len(np.unique(digests)) == 1:
-        lines.append(f"all {total:,} images are alike{' and of one colour' * bool(blank)}{_TRANSPARENT}")
+        lines.append(f"all {total:,} images are alike{' and of one colour' * bool(blank)}{advice}")
     elif blank:
-        lines.append(f"{blank:,} of {total:,} images are of one colour{_TRANSPARENT}")
+        lines.append(f"{blank:,} of {total:,} images are of one colour{advice}")
     brightest = facts.levels[1]
     if brightest < _DARK and spec.values is None:
         # Of files of 8 bits it is known which value would do.
