@@ -92,6 +92,7 @@ def test_there_and_back_from_far_away(size):
     latents = mixture.from_base(noise)
     assert np.all(np.isfinite(latents))
     np.testing.assert_allclose(mixture.to_base(latents), noise, rtol=1e-3)
+    np.testing.assert_allclose(tf.function(mixture.to_base, jit_compile=True)(latents), noise, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+import tensorflow as tf
 from scipy import special
 
 from tfvae.model import normal
@@ -9,6 +11,8 @@ def test_log_cdf_is_scipys_in_both_tails():
     np.testing.assert_allclose(normal.log_cdf(points), special.log_ndtr(points), rtol=1e-10, atol=1e-15)
 
 
-def test_quantile_inverts_log_cdf():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_quantile_inverts_log_cdf(compiled):
     points = np.concatenate([np.linspace(-60, 0, 1001), [-4e3]])
-    np.testing.assert_allclose(normal.quantile(normal.log_cdf(points)), points, rtol=1e-9, atol=1e-12)
+    quantile = tf.function(normal.quantile, jit_compile=compiled)
+    np.testing.assert_allclose(quantile(normal.log_cdf(points)), points, rtol=1e-9, atol=1e-12)

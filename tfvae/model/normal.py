@@ -7,6 +7,7 @@ import tensorflow as tf
 _LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
 # Below, the CDF is a series in 1/x^2 with an error of 1e-12; above, erfc has not underflown yet.
 _SERIES_BELOW = -30.0
+_FAR = -20.0  # log Phi(-6): XLA's quantiles of smaller probabilities are wrong.
 
 
 def log_pdf(x):
@@ -25,8 +26,10 @@ def log_cdf(x):
 
 def quantile(log_probability):
     """Returns x with log Phi(x) = `log_probability`, elementwise; float64, at most log(1/2)."""
-    x = tf.math.ndtri(tf.exp(tf.maximum(log_probability, -600.0)))
-    far = -tf.sqrt(-2 * tf.minimum(log_probability, -600.0))
-    for _ in range(3):  # Newton's steps: the slope of log Phi at x is close to -x there.
-        far += (log_cdf(far) - log_probability) / far
-    return tf.where(log_probability < -600.0, far, x)
+    x = tf.math.ndtri(tf.exp(tf.maximum(log_probability, _FAR)))
+    tail = tf.minimum(log_probability, _FAR)
+    far = -tf.sqrt(-2 * tail)
+    for _ in range(5):  # Newton's steps, the slope of log Phi being its density over Phi.
+        log_probability_there = log_cdf(far)
+        far -= (log_probability_there - tail) * tf.exp(log_probability_there - log_pdf(far))
+    return tf.where(log_probability < _FAR, far, x)
