@@ -23,7 +23,7 @@ setup(
         "pillow>=10.3",
         "psutil>=5.9",  # Whether a process still runs, on Windows, too, where os.kill(number, 0) would end it.
         "resvg-py>=0.5,<0.6",
-        "scikit-learn>=1.5",  # Fits the mixture of --sampler=mixture, and classifies codes and counts neighbours for `evaluate`.
+        "scikit-learn>=1.5",  # The mixture of --sampler=mixture; classifiers of codes and neighbours for `evaluate`.
         "scipy>=1.11",
         "tensorboard>=2.20",
         "tensorflow>=2.21,<3",

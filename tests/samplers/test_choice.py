@@ -131,6 +131,15 @@ def test_a_collapsed_posterior_is_drawn_like_the_prior(quick):
     assert abs(choice.rate(flow, known)) < 0.1
 
 
+def test_the_flow_is_fitted_under_a_strategy(quick):
+    vae, images = Encoder(), Pixels(choice.FEW)
+    alone = samplers.make(vae, config.TrainConfig(), lambda: images)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        found = samplers.make(vae, config.TrainConfig(), lambda: images)
+    for weight, other in zip(found.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
 def test_codes_that_are_no_numbers_are_one_line():
     vae = Encoder(lambda images: images / 0)
     with pytest.raises(config.UserError, match="got 20 of 20 train images whose codes are not"):

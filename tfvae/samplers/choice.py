@@ -1,5 +1,7 @@
 """Which sampler an export gets: the one that `--sampler` names, or, of few images, the one that fits best."""
 
+import concurrent.futures
+
 import numpy as np
 import tensorflow as tf
 
@@ -24,7 +26,7 @@ def make(vae, settings, load):
     known = codes.of_images(vae, images, "train", _MOST_IMAGES)
     held_out = codes.of_images(vae, images, "validation", _MOST_IMAGES)
     fits = {
-        "matching": lambda: flow_matching.fit(known, held_out, settings.seed),
+        "matching": lambda: _on_one_device(lambda: flow_matching.fit(known, held_out, settings.seed)),
         "mixture": lambda: mixture.fit(known, settings.components, settings.seed),
     }
     is_free = settings.sampler == "matching" and len(known.mean) < FEW
@@ -35,6 +37,14 @@ def make(vae, settings, load):
     told = ", ".join(f"{name} {value:.4g}" for name, value in rates.items())
     print(f"sampler: {taken}{reason}; rate of the validation images in nats: {told}", flush=True)
     return found[taken]
+
+
+def _on_one_device(function):
+    """Returns what `function` returns outside of any strategy: a scope is its thread's own."""
+    if not tf.distribute.has_strategy():
+        return function()
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(function).result()
 
 
 def rate(sampler, held_out, seed=0):
