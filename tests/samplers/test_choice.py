@@ -80,7 +80,7 @@ def quick(monkeypatch):
     """Fits of 200 steps."""
     fit = flow_matching.fit
     monkeypatch.setattr(
-        flow_matching, "fit", lambda known, held, seed: fit(known, held, seed, steps=200, units=32, blocks=1)
+        flow_matching, "fit", lambda known, held, seed, steps: fit(known, held, seed, 200, units=32, blocks=1)
     )
 
 
@@ -125,7 +125,7 @@ def test_of_few_images_the_best_is_taken(quick, num_training, mean, taken, capsy
 def test_a_collapsed_posterior_is_drawn_like_the_prior(quick):
     """q(z|x) = N(0, I) for all images."""
     known = codes.Codes(np.zeros((50, 3), np.float32), np.zeros((50, 3), np.float32))
-    flow = flow_matching.fit(known, known, 0)
+    flow = flow_matching.fit(known, known, 0, 200)
     drawn = flow.from_base(np.random.default_rng(1).normal(size=(4000, 3)).astype(np.float32)).numpy()
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(3), atol=0.15)
     assert abs(choice.rate(flow, known)) < 0.1

@@ -8,6 +8,7 @@ import image_files
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tfvae import config, serving
 from tfvae.data import decode, preprocessing, value_range
@@ -82,6 +83,13 @@ def test_it_knows_its_shapes_and_test_images(exported):
     assert (served.image_shape, served.latent_dim) == (exported.vae.image_shape, 4)
     pixels = np.stack([served.read(path) for path in served.test_images()])
     np.testing.assert_allclose(pixels, exported.test_images[:16] / 255, atol=1e-6)
+
+
+def test_a_file_that_is_nearly_black_is_told(exported, tmp_path):
+    height, width, _ = exported.served.image_shape
+    Image.fromarray(np.full((height, width), 3000, np.uint16)).save(tmp_path / "scan.png")
+    with pytest.warns(UserWarning, match="scan.png: it is seen as nearly black"):
+        assert exported.served.read(tmp_path / "scan.png").max() < 0.1
 
 
 def test_a_file_that_cannot_be_read_is_named(exported, tmp_path):

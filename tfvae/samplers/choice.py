@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfvae.samplers import codes, flow_matching, mixture
 
 FEW = 1_000  # Training images; of fewer, a flow may fit other images worse than the mixture or the prior.
+_STEPS_OF_FEW = 1_000  # Of a flow's fit to so few.
 _MOST_IMAGES = 50_000
 _RATED = 128  # Codes of held-out images by which samplers are compared.
 
@@ -25,11 +26,13 @@ def make(vae, settings, load):
     images = load()
     known = codes.of_images(vae, images, "train", _MOST_IMAGES)
     held_out = codes.of_images(vae, images, "validation", _MOST_IMAGES)
+    is_few = len(known.mean) < FEW
+    steps = _STEPS_OF_FEW if is_few else flow_matching.STEPS
     fits = {
-        "matching": lambda: _on_one_device(lambda: flow_matching.fit(known, held_out, settings.seed)),
+        "matching": lambda: _on_one_device(lambda: flow_matching.fit(known, held_out, settings.seed, steps)),
         "mixture": lambda: mixture.fit(known, settings.components, settings.seed),
     }
-    is_free = settings.sampler == "matching" and len(known.mean) < FEW
+    is_free = settings.sampler == "matching" and is_few
     found = {name: fits[name]() for name in (fits if is_free else [settings.sampler])} | {"prior": vae.prior}
     rates = {name: rate(sampler, held_out, settings.seed) for name, sampler in found.items()}
     taken = min(rates, key=rates.get) if is_free else settings.sampler

@@ -13,7 +13,7 @@ from tfvae.samplers.continuous_flow import STDS, ContinuousFlow, on_path
 
 STEPS, BATCH = 4_000, 256
 _RATE, _DECAY, _MOMENTUM = 2e-3, 1e-4, 0.999
-_LOOK, _PATIENCE = 250, 4  # Steps between two looks at held-out codes; looks without an improvement that end the fit.
+_LOOK, _PATIENCE = 100, 5  # Steps between two looks at held-out codes; looks without an improvement that end the fit.
 _HELD = 4_096  # Pairs of noise and held-out codes that are looked at.
 _WHOLE = 0.5  # Share of the noise that has std 1, the one that densities and walks are of.
 

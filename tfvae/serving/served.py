@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from tfvae.serving import image_preprocessing
 from tfvae.serving.paths import Maps, walked
 
 _BATCH = 64  # Images in one call.
+_DARK = 0.1  # Images without a brighter number are told.
 _NEEDED = ("reconstruct", "encode", "decode", "generate_bytes", "interpolate", "prepare_bytes")
 
 
@@ -154,6 +156,13 @@ class Served:
 
         The export itself prepares PNG and JPEG files; Pillow, in the same way, other files and what it refuses.
         """
+        image = self._read(path)
+        if image[..., :3].max() < _DARK:
+            words = "it is seen as nearly black; of files of more than 8 bits, white is what it was in training"
+            warnings.warn(f"{path}: {words}", stacklevel=2)
+        return image
+
+    def _read(self, path):
         if (spec := self._image_spec) is None:
             return self._read_as_png_or_jpeg(path)
         most = DataConfig.max_pixels
