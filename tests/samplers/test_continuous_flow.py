@@ -60,7 +60,7 @@ def test_two_far_modes_are_drawn_in_their_shares():
         random = np.random.default_rng(seed)
         return certain(np.where(random.random((number, 1)) < 0.9, -4, 4) + random.normal(size=(number, 2)), 0.01)
 
-    flow = flow_matching.fit(codes(20_000, 0), codes(2_000, 1), steps=1_500, units=64, blocks=2)
+    flow = flow_matching.fit(codes(20_000, 0), codes(2_000, 1), steps=1_000, units=64, blocks=2)
     drawn = flow.from_base(normals(20_000, 2)).numpy()
     assert np.mean(drawn.sum(axis=1) < 0) == pytest.approx(0.9, abs=0.015)
     assert np.mean(np.abs(drawn.mean(axis=1)) < 1.5) < 0.02  # In between there is nothing.
@@ -149,6 +149,6 @@ def test_few_images_are_not_learned_by_heart():
     """Of 10 images with narrow posteriors, the error on others decides how long the flow is fitted."""
     random = np.random.default_rng(0)
     known, others = (certain(random.normal(size=(number, 4)), 0.01) for number in (10, 500))
-    flow = flow_matching.fit(known, others, steps=1_500, units=64, blocks=2)
+    flow = flow_matching.fit(known, others, steps=600, units=64, blocks=2)
     found = float(np.mean(flow.log_prob(tf.constant(others.mean[:200]))))
     assert found > float(np.mean(stats.norm.logpdf(others.mean[:200]).sum(axis=1))) - 5
