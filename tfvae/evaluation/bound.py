@@ -31,7 +31,7 @@ class Bound(NamedTuple):
         return -self.distortion - self.rate
 
 
-def _sample(posterior, noise):
+def sample(posterior, noise):
     """Returns codes and log q(z|x), nats: [..., Z] and [...]."""
     latents = posterior.mean + np.exp(0.5 * posterior.log_variance) * noise
     log_density = -0.5 * (np.square(noise) + posterior.log_variance + math.log(2 * math.pi)).sum(axis=-1)
@@ -41,7 +41,7 @@ def _sample(posterior, noise):
 def measure(served, images, posterior, seed):
     """Returns the `Bound` of images [N, H, W, C] in [0, 1] whose `Posterior` is known."""
     noise = np.random.default_rng([seed, 0]).standard_normal(posterior.mean.shape, np.float32)
-    latents, log_posterior = _sample(posterior, noise)
+    latents, log_posterior = sample(posterior, noise)
     known = served.log_prob(images, latents)
     return Bound(-known.log_likelihood, log_posterior - known.log_prior, known.squared_error)
 
@@ -49,7 +49,7 @@ def measure(served, images, posterior, seed):
 def sampler_rate(served, posterior, seed):
     """Returns the mean of log q(z|x) - log p(z), nats, p the density that is drawn from; one code of each image."""
     noise = np.random.default_rng([seed, 0]).standard_normal(posterior.mean.shape, np.float32)
-    latents, log_posterior = _sample(posterior, noise)
+    latents, log_posterior = sample(posterior, noise)
     return float((log_posterior - served.sampler_log_prob(latents)).mean())
 
 
@@ -74,7 +74,7 @@ def log_weights(served, images, posterior, samples, seed, progress=lambda number
         own = type(posterior)(posterior.mean[number], posterior.log_variance[number])
         for start in range(0, samples, chunk):
             count = min(chunk, samples - start)
-            latents, log_posterior = _sample(own, random.standard_normal([count, len(own.mean)], np.float32))
+            latents, log_posterior = sample(own, random.standard_normal([count, len(own.mean)], np.float32))
             known = served.log_prob(np.broadcast_to(image, (count, *image.shape)), latents)
             weights[number, start : start + count] = known.log_likelihood + known.log_prior - log_posterior
             progress(count)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from tfvae.evaluation import bound
 from tfvae.evaluation.progress import progress_bar
 
 _MOST = 5_000  # Training images whose codes the classifier learns from, and as many drawn codes.
@@ -35,11 +36,6 @@ def accuracy(real, drawn, held_real, held_drawn, seed=0):
     return float(np.mean(right))
 
 
-def _sampled(posterior, random, times=1):
-    means, log_variances = (np.tile(part, (times, 1)) for part in (posterior.mean, posterior.log_variance))
-    return means + np.exp(0.5 * log_variances) * random.standard_normal(means.shape, np.float32)
-
-
 def add(scene):
     """Adds how well codes drawn at std 1 are told from those of images; nothing without the training images."""
     if scene.own is None or not scene.served.has("from_base"):
@@ -53,7 +49,8 @@ def add(scene):
             parts.append(scene.served.encode(scene.own.images("train", chunk) / np.float32(255)))
             bar.update(len(chunk))
     known = type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
-    real, held = _sampled(known, random), _sampled(scene.test.posterior, random, _OF_EACH)
+    several = type(known)(*(np.tile(part, (_OF_EACH, 1)) for part in scene.test.posterior))
+    real, held = (bound.sample(one, random.standard_normal(one.mean.shape, np.float32))[0] for one in (known, several))
 
     def draw(number):
         return scene.served.from_base(random.standard_normal((number, scene.served.latent_dim), np.float32))
